@@ -1,0 +1,195 @@
+"""What a codec takes and gives: `Request` in, a `Reader` while bytes pass, a `Reading` at the end.
+
+A reader is fed decoded body bytes in any chunking. It never raises: what it cannot read it says in
+`findings`, and the reading stays usable. No prompt or completion text is kept beyond counting it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+from urllib.parse import unquote, urlsplit
+
+from outlay.core import units
+
+Status = Literal["ok", "error", "aborted", "incomplete", "refused", "blocked", "timeout"]
+Billed = Literal["yes", "no", "possible"]
+UsageSource = Literal["provider", "counted", "estimated", "none"]
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""A JSON body longer than this is not parsed; the reading says `body_too_large`."""
+
+CHARACTERS_PER_TOKEN = 4
+"""The estimator used where the wire told nothing: four characters a token, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP attempt as it leaves: header names are lower case, `body` is the decoded bytes."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def host(self) -> str:
+        """The host name, lower case, without port."""
+        try:
+            return (urlsplit(self.url).hostname or "").lower()
+        except ValueError:
+            return ""
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded, without query."""
+        try:
+            return unquote(urlsplit(self.url).path)
+        except ValueError:
+            return ""
+
+    @property
+    def query(self) -> str:
+        """The raw query text."""
+        try:
+            return urlsplit(self.url).query
+        except ValueError:
+            return ""
+
+
+@dataclass(slots=True)
+class Segment:
+    """A part of one response priced on its own, since it was its own model call."""
+
+    model: str
+    usage: dict[str, int]
+    kind: str = "message"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one attempt asked for, got and used.
+
+    `usage` maps unit names (`core.units`) to disjoint, non-negative counts; zero counts are left
+    out. When `segments` is not empty, `usage` is their sum and each segment is priced with its own
+    model. `provider_cost_nanos` is the cost the provider itself stated, in nano-dollars.
+    `provider` is who is paid (`openai`, `azure`, `anthropic`, `aws`, `google`, …), `vendor` whose
+    wire dialect is spoken, `surface` the API shape (`openai.chat`, `anthropic.messages`, …).
+    """
+
+    provider: str
+    surface: str
+    vendor: str
+    operation: str = "other"
+    host_class: str = ""
+    region_class: str = ""
+    model_requested: str | None = None
+    model_served: str | None = None
+    deployment: str | None = None
+    tier_requested: str | None = None
+    tier_served: str | None = None
+    batch: bool = False
+    speed: str | None = None
+    streamed: bool = False
+    tool_calls: int = 0
+    max_tokens: int | None = None
+    status: Status = "ok"
+    error_type: str | None = None
+    http_status: int | None = None
+    finish_reason: str | None = None
+    billed: Billed = "yes"
+    usage: dict[str, int] = field(default_factory=dict)
+    usage_source: UsageSource = "none"
+    usage_raw: Any = None
+    segments: list[Segment] = field(default_factory=list)
+    provider_cost_nanos: int | None = None
+    provider_request_id: str | None = None
+    response_id: str | None = None
+    fallback_from: str | None = None
+    findings: list[str] = field(default_factory=list)
+
+    def put(self, unit: str, count: int) -> None:
+        """Set one bucket; a negative count is clamped to 0 and found as `negative:<unit>`."""
+        if count < 0:
+            self.find(f"negative:{unit}")
+        elif count:
+            self.usage[unit] = self.usage.get(unit, 0) + count
+
+    def find(self, finding: str) -> None:
+        """Note a finding once."""
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    @property
+    def input_total(self) -> int:
+        """Everything the model read."""
+        return units.input_total(self.usage)
+
+    @property
+    def output_total(self) -> int:
+        """Everything the model produced, reasoning included."""
+        return units.output_total(self.usage)
+
+
+class Reader(Protocol):
+    """Follows one attempt. Call `response` once, `feed` for each chunk, `finish` once."""
+
+    streamed: bool
+    """Whether the caller asked for a stream."""
+
+    def response(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take the response line and headers (names lower case)."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take decoded body bytes; any chunking gives the same reading."""
+
+    def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
+        """End the attempt and give its reading.
+
+        Args:
+            complete: the body was read to its end; `False` when it was cut or abandoned.
+            error: the class of a transport failure (`timeout`, `connect`, …), if there was one.
+        """
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return the value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the value if it is a JSON array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str | None:
+    """Return the value if it is non-empty text, else `None`."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_count(value: Any) -> int:
+    """Return a count from JSON: whole numbers only (also `5.0`), everything else is 0."""
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return 0
+
+
+def load_json(raw: bytes) -> Any:
+    """Parse JSON, or return `None` when it is not JSON or is too large or too deep."""
+    if not raw or len(raw) > MAX_BODY_BYTES:
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def estimate_tokens(characters: int) -> int:
+    """Estimate tokens from a character count: never 0 for at least one character."""
+    return -(-characters // CHARACTERS_PER_TOKEN)
