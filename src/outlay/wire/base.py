@@ -59,6 +59,21 @@ class Request:
             return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a request goes: who is paid, whose dialect, which API, as found by host and path."""
+
+    provider: str
+    vendor: str
+    surface: str
+    operation: str
+    host_class: str = ""
+    region_class: str = ""
+    model: str | None = None
+    """The model named in the path, where the API has it there."""
+    deployment: str | None = None
+
+
 @dataclass(slots=True)
 class Segment:
     """A part of one response priced on its own, since it was its own model call."""

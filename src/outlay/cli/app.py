@@ -1,0 +1,99 @@
+"""The command tree, the options all commands share, and how errors end.
+
+Exit codes: 0 done, 1 refused or failed, 2 the command line itself is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.markup import escape
+
+from outlay import __version__
+from outlay.cli import render
+from outlay.cli.client import Client
+from outlay.config import Settings, load
+from outlay.errors import OutlayError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Endpoint = Annotated[
+    str | None, typer.Option("--endpoint", help="URL of the server [env: OUTLAY_ENDPOINT].")
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", help="API key [env: OUTLAY_KEY; better there than in a history file]."),
+]
+
+app = typer.Typer(
+    name="outlay",
+    help="Know, cap and charge what every tenant's AI agents cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"outlay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file of settings [env: OUTLAY_CONFIG].")
+    ] = None,
+) -> None:
+    """Take the options that stand before any command."""
+    del version
+    if config is not None:
+        os.environ["OUTLAY_CONFIG"] = str(config)
+
+
+def settings(**overrides: Any) -> Settings:
+    """Load the settings with what the command line says on top."""
+    return load(overrides=overrides)
+
+
+def client(endpoint: str | None, key: str | None) -> Client:
+    """Open a client of the server that the options and settings name."""
+    return Client(settings(endpoint=endpoint, key=key))
+
+
+def fail(error: OutlayError) -> NoReturn:
+    """Say what is wrong, where and what to do, and leave."""
+    where = f" [dim]({escape(error.where)})[/dim]" if error.where else ""
+    render.errors.print(f"[red]error[/red] {escape(error.message)}{where}", soft_wrap=True)
+    render.errors.print(f"  [dim]{escape(error.hint)}[/dim]", soft_wrap=True)
+    raise SystemExit(1)
+
+
+def run() -> None:
+    """Run the command line."""
+    from outlay.cli import admin, ask, doctor, rate, serve
+
+    for module in (serve, ask, rate, admin, doctor):
+        module.register(app)
+    try:
+        app()
+    except OutlayError as error:
+        if "--json" in sys.argv:
+            render.print_json(error.as_dict())
+            raise SystemExit(1) from error
+        fail(error)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left: that is not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,228 @@
+"""Commands that ask questions: `top`, `query`, `tree`, `explain`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.markup import escape
+
+from outlay.cli import render
+from outlay.cli.app import Endpoint, Json, KeyOption, client
+from outlay.cli.client import Client
+from outlay.core.money import format_usd
+from outlay.errors import QueryError
+
+LEAST_REFRESH_S = 0.2
+
+By = Annotated[str, typer.Option("--by", help="Dimensions, separated by commas.")]
+Last = Annotated[str | None, typer.Option("--last", help="Window that ends now: 15m, 24h, 30d.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", help="Filter, e.g. tenant=acme, model!=gpt-5, feature=a|b (any of), cost>=…"
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", help="Most rows.")]
+
+_OPERATORS = (("!=", "ne"), (">=", "gte"), ("<=", "lte"), ("^=", "prefix"), ("=", "eq"))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(top)
+    app.command()(query)
+    app.command()(tree)
+    app.command()(explain)
+
+
+def parse_filter(text: str) -> dict[str, Any]:
+    """Turn `field=value`, `field!=a|b`, `field^=prefix` … into a filter of the query API."""
+    for sign, op in _OPERATORS:
+        field, found, value = text.partition(sign)
+        if found and field and not field.endswith(("!", ">", "<", "^")):
+            if "|" in value and op in ("eq", "ne"):
+                many = "in" if op == "eq" else "not_in"
+                return {"field": field, "op": many, "value": value.split("|")}
+            return {"field": field, "op": op, "value": value}
+    raise QueryError(
+        f"{text!r} is not a filter.",
+        where="--where",
+        hint="Write field=value, field!=value, field=a|b, field^=prefix, field>=n or field<=n.",
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def top(
+    *,
+    by: By = "tenant",
+    last: Last = "15m",
+    metrics: Annotated[str, typer.Option("--metrics")] = "cost,calls,tokens,errors",
+    where: Where = None,
+    limit: Limit = 10,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option("--every", help="Seconds between refreshes.")] = 1.0,
+    as_json: Json = False,
+    endpoint: Endpoint = None,
+    key: KeyOption = None,
+) -> None:
+    """Show who spends most, now."""
+    body = {
+        "metrics": _names(metrics),
+        "by": _names(by),
+        "last": last,
+        "filters": [parse_filter(text) for text in where or ()],
+        "limit": limit,
+    }
+    with client(endpoint, key) as server:
+        if watch and not as_json:
+            _watch(server, body, every)
+            return
+        answer = server.call("POST", "/v1/query", json=body)
+    if as_json:
+        render.print_json(answer)
+    else:
+        render.console.print(render.answer_table(answer))
+
+
+def _watch(server: Client, body: dict[str, Any], every: float) -> None:
+    with Live(console=render.console, auto_refresh=False, screen=False) as live:
+        while True:
+            answer = server.call("POST", "/v1/query", json=body)
+            live.update(render.answer_table(answer, title="Ctrl-C ends"), refresh=True)
+            time.sleep(max(every, LEAST_REFRESH_S))
+
+
+def query(
+    *,
+    metrics: Annotated[str, typer.Option("--metrics", "-m")] = "cost,calls",
+    by: By = "",
+    last: Last = None,
+    start: Annotated[str | None, typer.Option("--from", help="RFC 3339, included.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="RFC 3339, excluded.")] = None,
+    where: Where = None,
+    grain: Annotated[str, typer.Option("--grain", help="none, minute, hour, day, month.")] = "none",
+    timezone: Annotated[str, typer.Option("--timezone", help="IANA name.")] = "UTC",
+    order: Annotated[str, typer.Option("--order", help="Columns; -name is descending.")] = "",
+    limit: Limit = 100,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="List every metric and dimension.")
+    ] = False,
+    as_json: Json = False,
+    endpoint: Endpoint = None,
+    key: KeyOption = None,
+) -> None:
+    """Ask any question: metrics by dimensions, filtered, over a window."""
+    with client(endpoint, key) as server:
+        if schema:
+            _show_schema(server, as_json=as_json)
+            return
+        body: dict[str, Any] = {
+            "metrics": _names(metrics),
+            "by": _names(by),
+            "filters": [parse_filter(text) for text in where or ()],
+            "grain": grain,
+            "timezone": timezone,
+            "limit": limit,
+        }
+        if order:
+            body["order"] = _names(order)
+        if start or end:
+            body |= {name: at for name, at in (("from", start), ("to", end)) if at}
+        if last or not (start or end):
+            body["last"] = last or "24h"
+        answer = server.call("POST", "/v1/query", json=body)
+    if as_json:
+        render.print_json(answer)
+    else:
+        render.console.print(render.answer_table(answer))
+
+
+def _show_schema(server: Client, *, as_json: bool) -> None:
+    answer = server.call("GET", "/v1/query/schema")
+    if as_json:
+        render.print_json(answer)
+        return
+    for part in ("metrics", "dimensions"):
+        columns = [("name", part[:-1]), ("meaning", "meaning")]
+        if part == "metrics":
+            columns.insert(1, ("unit", "unit"))
+        render.console.print(render.rows_table(answer[part], columns))
+
+
+def _one(
+    path: str,
+    show: Callable[[dict[str, Any]], None],
+    endpoint: str | None,
+    key: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    with client(endpoint, key) as server:
+        answer = server.call("GET", path)
+    if as_json:
+        render.print_json(answer)
+    else:
+        show(answer)
+
+
+def tree(
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    *,
+    as_json: Json = False,
+    endpoint: Endpoint = None,
+    key: KeyOption = None,
+) -> None:
+    """Show the cost tree of one request: agents, calls, attempts, tools."""
+
+    def show(answer: dict[str, Any]) -> None:
+        render.console.print(render.cost_tree(answer))
+        attempts = f"{answer['calls']} calls, {answer['attempts']} attempts"
+        total = format_usd(answer["cost_nanos"])
+        render.console.print(f"{total} for {escape(str(answer['tenant']))}: {attempts}")
+
+    _one(f"/v1/requests/{request_id}/tree", show, endpoint, key, as_json=as_json)
+
+
+def explain(
+    event_id: Annotated[str, typer.Argument(help="The event's id.")],
+    *,
+    as_json: Json = False,
+    endpoint: Endpoint = None,
+    key: KeyOption = None,
+) -> None:
+    """Show one event's whole way: what was captured, and how its price came about."""
+    _one(f"/v1/events/{event_id}", _show_explanation, endpoint, key, as_json=as_json)
+
+
+def _show_explanation(answer: dict[str, Any]) -> None:
+    event = answer["event"]
+    facts = [
+        {"field": name, "value": value}
+        for name, value in event.items()
+        if value not in (None, "", [], {}, False) and name not in ("lines", "usage_raw")
+    ]
+    render.console.print(render.rows_table(facts, [("field", "field"), ("value", "value")]))
+    if event.get("usage_raw"):
+        raw = event["usage_raw"]
+        text = raw if isinstance(raw, str) else json.dumps(raw)
+        render.console.print(f"[bold]raw usage[/bold] {escape(text)}", soft_wrap=True)
+    columns = [
+        ("unit", "unit"), ("quantity", "quantity"), ("nanos_per_million", "nano-$ per million"),
+        ("nanos", "nano-$"), ("basis", "basis"), ("rate_id", "rate"), ("source", "source"),
+    ]  # fmt: skip
+    render.console.print(render.rows_table(answer["lines"], columns))
+    derivation = answer.get("derivation")
+    if isinstance(derivation, dict):
+        for name, value in derivation.items():
+            items = value if isinstance(value, list) else [value]
+            for item in items:
+                render.console.print(f"[bold]{escape(name)}[/bold] {escape(render.cell(item))}")
+    render.console.print(f"[green]{format_usd(event['cost_nanos'] or 0)}[/green] in all")

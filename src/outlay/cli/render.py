@@ -1,0 +1,105 @@
+"""How answers look in a terminal: tables, trees, money. It asks nothing and decides nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from outlay.core.money import format_usd
+
+console = Console()
+errors = Console(stderr=True)
+
+Format = Callable[[Any], str]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON for programs: one document, no colour."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def cell(value: Any, unit: str = "") -> str:
+    """Write one value by its unit."""
+    if value is None:
+        return "-"
+    if unit == "nanos":
+        return format_usd(round(value))
+    if unit == "ms":
+        return f"{value:,.0f} ms"
+    if unit == "ratio":
+        return f"{value:.1%}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, separators=(",", ":"), default=str)
+    return str(value)
+
+
+def moment(micros: int | None) -> str:
+    """Write a time in microseconds as UTC text."""
+    if micros is None:
+        return "-"
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def answer_table(answer: dict[str, Any], *, title: str = "") -> Table:
+    """Lay out the answer of a query."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in answer["columns"]:
+        metric = column["kind"] == "metric"
+        table.add_column(column["name"], justify="right" if metric else "left", overflow="fold")
+    for row in answer["rows"]:
+        cells = [cell(v, c.get("unit", "")) for v, c in zip(row, answer["columns"], strict=True)]
+        table.add_row(*(escape(text) for text in cells))
+    window = f"{answer['from']} to {answer['to']}, from {answer['source']}"
+    table.caption = f"{len(answer['rows'])} rows, {window}"
+    return table
+
+
+def rows_table(rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]]) -> Table:
+    """Lay out mappings: `columns` pairs a key with a heading."""
+    table = Table(header_style="bold")
+    for _, heading in columns:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell(row.get(key))) for key, _ in columns))
+    return table
+
+
+def node_label(node: dict[str, Any]) -> str:
+    """Write one node of a request's cost tree."""
+    money = format_usd(node["cost_nanos"])
+    parts = [f"[bold]{escape(str(node['name']))}[/bold]", f"[green]{money}[/green]"]
+    if node.get("model") and node["model"] != node["name"]:
+        parts.append(escape(str(node["model"])))
+    if node.get("usage"):
+        counts = (f"{unit} {count:,}" for unit, count in node["usage"].items())
+        parts.append(f"[dim]{escape(', '.join(counts))}[/dim]")
+    if node.get("status") not in (None, "ok"):
+        parts.append(f"[red]{escape(str(node['status']))}[/red]")
+    parts.extend(f"[yellow]{escape(str(flag))}[/yellow]" for flag in node.get("flags") or ())
+    return f"[cyan]{node['kind']}[/cyan] " + "  ".join(parts)
+
+
+def cost_tree(answer: dict[str, Any]) -> Tree:
+    """Lay out a request's cost tree."""
+
+    def grow(branch: Tree, node: dict[str, Any]) -> None:
+        for child in node.get("children") or ():
+            grow(branch.add(node_label(child)), child)
+
+    tree = Tree(node_label(answer["root"]))
+    grow(tree, answer["root"])
+    return tree

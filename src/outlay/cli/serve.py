@@ -1,0 +1,74 @@
+"""Commands that run something: `serve` and `demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from outlay.cli import render
+from outlay.cli.app import Json, settings
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder [env: OUTLAY_DATA].")]
+Port = Annotated[
+    int | None, typer.Option("--port", help="Port, 0 for any free one [env: OUTLAY_PORT].")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(serve)
+    app.command()(demo)
+
+
+def serve(
+    *,
+    data: Data = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
+    port: Port = None,
+    as_json: Json = False,
+) -> None:
+    """Run the server: ingest, worker, stores and API in one process."""
+    from outlay.wiring import run_server
+
+    chosen = settings(data=str(data) if data else None, host=host, port=port)
+
+    def ready(url: str, first_key: str | None) -> None:
+        if as_json:
+            render.print_json({"url": url, "key": first_key, "data": chosen.data})
+            return
+        render.console.print(f"outlay listens on [bold]{escape(url)}[/bold], data in {chosen.data}")
+        if first_key is not None:
+            render.console.print("The first admin key, shown this once; only its hash is kept:")
+            render.console.print(f"  export OUTLAY_ENDPOINT={url} OUTLAY_KEY={first_key}")
+
+    run_server(chosen, on_ready=ready)
+
+
+def demo(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Fixed traffic; exit 0 only if every cost agrees.")
+    ] = False,
+    actions: Annotated[
+        int | None, typer.Option("--actions", help="User actions to run; default: no end.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after this.")] = None,
+    rate: Annotated[float, typer.Option("--rate", help="User actions a second.")] = 2.0,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same traffic.")] = 7,
+    data: Data = None,
+    port: Port = None,
+    live: Annotated[bool, typer.Option("--live/--no-live", help="Live table.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run server, provider simulator and a multi-tenant agent application, live."""
+    from outlay.demo.run import run_demo
+
+    arguments: dict[str, Any] = {
+        "check": check, "actions": actions, "seconds": seconds, "rate": rate, "seed": seed,
+        "data": data, "port": 8787 if port is None else port,
+        "live": live and not as_json and render.console.is_terminal, "json_output": as_json,
+    }  # fmt: skip
+    raise typer.Exit(run_demo(**arguments))

@@ -1,0 +1,272 @@
+"""What every HTTP codec shares: collecting a body, splitting a stream, and ending honestly.
+
+A codec subclasses `BodyReader` and fills the reading in four hooks. The end states are decided
+here, once for all providers: a stream without its terminal event is `aborted`, its input side is
+what the wire told (or is estimated from the request), and its output is estimated from what was
+seen, marked `estimated` and never 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from outlay.core import units
+from outlay.wire.base import (
+    MAX_BODY_BYTES,
+    Endpoint,
+    Reading,
+    Request,
+    as_dict,
+    as_text,
+    estimate_tokens,
+    load_json,
+)
+from outlay.wire.sse import SseParser
+
+MAX_FINDING_CHARACTERS = 120
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
+
+
+class BodyReader:
+    """Follows one attempt of one HTTP API; subclasses give meaning to its bodies.
+
+    Hooks, all optional to override and guarded against whatever they meet:
+    `on_request(body)` once with the request's JSON, `on_json(body)` with a whole JSON reply of
+    status < 400, `on_event(name, body)` for each stream event, `on_error(body)` with the JSON of
+    a reply of status >= 400 or `None`, and `on_end()` before the reading is judged.
+    """
+
+    __slots__ = (
+        "_body", "_closed", "_oversize", "_sse", "output_characters", "reading", "request_body",
+        "request_characters", "streamed", "terminal", "usage_final", "usage_input",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, endpoint: Endpoint) -> None:
+        self.reading = Reading(
+            provider=endpoint.provider,
+            surface=endpoint.surface,
+            vendor=endpoint.vendor,
+            operation=endpoint.operation,
+            host_class=endpoint.host_class,
+            region_class=endpoint.region_class,
+            model_requested=endpoint.model,
+            deployment=endpoint.deployment,
+        )
+        self.streamed = False
+        self.terminal = False
+        """The wire said that generation ended."""
+        self.usage_final = False
+        """The provider's own final counts were read."""
+        self.usage_input = False
+        """The input side was told by the wire, though the output may not be."""
+        self.output_characters = 0
+        """Characters of output seen: the base of an estimate; the text itself is not kept."""
+        self.request_characters = 0
+        self._sse: SseParser | None = None
+        self._body = bytearray()
+        self._oversize = False
+        self._closed = False
+        self.request_body = as_dict(load_json(request.body))
+        with self._guard("request"):
+            self.on_request(self.request_body)
+        self.reading.streamed = self.streamed
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    def on_request(self, body: dict[str, Any]) -> None:
+        """Read what was asked: model, tier, stream flag, bounds."""
+
+    def on_json(self, body: dict[str, Any]) -> None:
+        """Read a whole successful reply."""
+
+    def on_event(self, name: str, body: dict[str, Any]) -> None:
+        """Read one event of a stream."""
+
+    def on_error(self, body: dict[str, Any] | None) -> None:
+        """Read the body of an HTTP error."""
+
+    def on_end(self) -> None:
+        """Settle what only the end tells, e.g. turn the last usage object into buckets."""
+
+    def count_request_characters(self) -> int:
+        """Count the characters of prompt text in `request_body`, for an estimate of the input."""
+        return 0
+
+    # -- the Reader protocol -------------------------------------------------------------------
+
+    def response(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take the response line and headers (names lower case)."""
+        self.reading.http_status = status
+        for name in _REQUEST_ID_HEADERS:
+            if name in headers:
+                self.reading.provider_request_id = headers[name]
+                break
+        with self._guard("headers"):
+            self.on_headers(headers)
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "text/event-stream":
+            self.reading.streamed = True
+            self._sse = SseParser()
+
+    def on_headers(self, headers: Mapping[str, str]) -> None:
+        """Read facts that travel in response headers."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take decoded body bytes; any chunking gives the same reading."""
+        if self._sse is None:
+            if len(self._body) + len(chunk) > MAX_BODY_BYTES:
+                self._oversize = True
+                self._body.clear()
+            if not self._oversize:
+                self._body += chunk
+            return
+        with self._guard("stream"):
+            for event in self._sse.feed(chunk):
+                self._take(event.event, event.data)
+
+    def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
+        """End the attempt and give its reading; a second call gives the same one."""
+        if self._closed:
+            return self.reading
+        self._closed = True
+        with self._guard("end"):
+            if self._sse is not None:
+                self._end_stream()
+            elif self.reading.http_status is not None:
+                self._end_body(complete=complete and error is None)
+        with self._guard("end"):
+            self.on_end()
+        self._judge(complete=complete, error=error)
+        return self.reading
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _guard(self, where: str) -> contextlib.AbstractContextManager[None]:
+        return _Guard(self.reading, where)
+
+    def _take(self, name: str, data: bytes) -> None:
+        if data == b"[DONE]":
+            self.terminal = True
+            return
+        body = load_json(data)
+        if not isinstance(body, dict):
+            self.reading.find("malformed_event")
+            return
+        with self._guard("event"):
+            self.on_event(name, body)
+
+    def _end_stream(self) -> None:
+        assert self._sse is not None
+        for event in self._sse.close():
+            # An event without its blank line counts only if it is whole.
+            if load_json(event.data) is not None or event.data == b"[DONE]":
+                self._take(event.event, event.data)
+        if self._sse.dropped:
+            self.reading.find("event_too_large")
+
+    def _end_body(self, *, complete: bool) -> None:
+        status = self.reading.http_status or 0
+        body = load_json(bytes(self._body))
+        size = len(self._body)
+        self._body.clear()
+        if status >= 400:
+            self.on_error(body if isinstance(body, dict) else None)
+            return
+        if isinstance(body, dict):
+            self.on_json(body)
+            self.terminal = True
+        elif self._oversize:
+            self.reading.find("body_too_large")
+        elif size or complete:
+            self.reading.find("malformed_body" if size else "empty_body")
+
+    def _judge(self, *, complete: bool, error: str | None) -> None:
+        reading = self.reading
+        status = reading.http_status
+        if error is not None and status is None:
+            reading.status = "timeout" if error == "timeout" else "error"
+            reading.error_type = reading.error_type or error
+            # Past the connect, the provider may have started to generate.
+            reading.billed = "no" if error == "connect" else "possible"
+            self._set_source()
+            return
+        if status is not None and status >= 400:
+            reading.status = "error"
+            reading.error_type = reading.error_type or f"http_{status}"
+            if not reading.usage:
+                reading.billed = "no"
+            self._set_source()
+            return
+        cut = not complete or error is not None
+        if not self.terminal and not self.usage_final and (cut or self._sse is not None):
+            if reading.status in ("ok", "incomplete"):
+                reading.status = "timeout" if error == "timeout" else "aborted"
+            reading.error_type = reading.error_type or error
+            reading.billed = "possible"
+            self._estimate()
+        elif not self.usage_final and reading.status == "ok" and self._is_generation():
+            reading.find("usage_missing")
+            self._estimate()
+        elif cut and not self.terminal and reading.status == "ok":
+            reading.status = "aborted"
+        self._set_source()
+
+    def _is_generation(self) -> bool:
+        return self.reading.operation in ("chat", "text_completion", "embeddings")
+
+    def _estimate(self) -> None:
+        """Fill in what the wire did not tell, and say so."""
+        reading = self.reading
+        if not self.usage_input and not reading.input_total:
+            with self._guard("estimate"):
+                count = max(1, estimate_tokens(self.count_request_characters()))
+                reading.put(units.INPUT, count)
+            reading.find("input_estimated")
+        if reading.operation != "embeddings":
+            seen = estimate_tokens(self.output_characters)
+            told = reading.output_total
+            if seen > told or told == 0:
+                reading.put(units.OUTPUT, max(1, seen) - told)
+            reading.find("output_estimated")
+        reading.usage_source = "estimated"
+
+    def _set_source(self) -> None:
+        if self.reading.usage_source == "none" and self.reading.usage:
+            self.reading.usage_source = "provider"
+
+
+class _Guard:
+    """Turns whatever a hook trips over into a finding: a reader never raises."""
+
+    __slots__ = ("_reading", "_where")
+
+    def __init__(self, reading: Reading, where: str) -> None:
+        self._reading = reading
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        self._reading.find(f"codec_error:{self._where}:{kind.__name__}"[:MAX_FINDING_CHARACTERS])
+        return True
+
+
+def error_type_of(body: dict[str, Any] | None) -> str | None:
+    """Return the error's type or code from the usual shapes of error bodies."""
+    if body is None:
+        return None
+    error = body.get("error")
+    if isinstance(error, str):
+        return error[:64]
+    detail = as_dict(error) or body
+    for key in ("type", "code", "status"):
+        value = as_text(detail.get(key))
+        if value is not None and value != "error":
+            return value[:64]
+    return None
