@@ -17,7 +17,7 @@ from collections import deque
 
 import outlay
 from bench.rig import Sender, server
-from outlay.capture.events import new_event_id
+from outlay.capture.scope import new_id
 
 LOAD = """
 import sys, time
@@ -74,7 +74,7 @@ def _probe(sender: Sender, seconds: float) -> list[float]:
     while time.monotonic() < until or waiting:
         now = time.monotonic()
         if now >= due and now < until:
-            event_id = new_event_id()
+            event_id = new_id()
             with outlay.context(tenant="probe"):
                 outlay.record("tool", name="probe", cost_nanos=1, event_id=event_id)
             waiting.append((event_id, time.monotonic()))

@@ -91,9 +91,9 @@ def _taps() -> Iterator[Finding]:
 
 
 def _spool(chosen: Settings) -> Iterator[Finding]:
-    from outlay.capture.spool import default_spool_dir
+    from outlay.capture.spool_files import default_folder
 
-    folder = Path(chosen.spool_dir) if chosen.spool_dir else default_spool_dir()
+    folder = Path(chosen.spool_dir) if chosen.spool_dir else default_folder()
     if not folder.exists():
         yield Finding("spool", "ok", f"{folder} is made on first use")
         return

@@ -36,7 +36,7 @@ class CostContext:
     trace_id: str | None = None
     span_id: str | None = None
     agent_path: str = ""
-    labels: Mapping[str, str] = field(default=_EMPTY)
+    labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     def with_values(self, **values: Any) -> CostContext:
         """Return a copy with the given values; `None` keeps the value there is."""

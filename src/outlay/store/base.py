@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from outlay.core.prices import PriceBook
+    from outlay.core.prices import PriceBook, RateRow
     from outlay.store.query.model import Query
 
 
@@ -88,7 +88,10 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as stored: its hash, never itself. `tenant_id` scopes it to one tenant."""
+    """An API key as stored: its hash, never itself. `tenant_id` scopes it to one tenant.
+
+    `prefix` is the first characters of the secret, to recognise it by.
+    """
 
     key_id: str
     name: str
@@ -98,6 +101,18 @@ class Key:
     expires_at: int | None = None
     revoked_at: int | None = None
     last_used_at: int | None = None
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One mutation of the books: who did what to what, and when."""
+
+    at: int
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +163,23 @@ class Books(Protocol):
     def revoke_key(self, key_id: str, *, actor: str, at: int) -> Key:
         """Revoke a key at once. Raises `NotFoundError`."""
 
+    def keys_used(self, used: Mapping[str, int]) -> None:
+        """Note when keys were last used, by key id; not a mutation, so not audited."""
+
     def load_prices(self, *, known_at: int | None = None) -> PriceBook:
         """Return the price book as believed at a time, or now."""
 
     def save_catalogue(self, book: PriceBook, *, source: str, actor: str, at: int) -> int:
-        """Store a catalogue: new and changed rows get versions, vanished ones are superseded,
-        equal ones stay; return how many rows changed.
+        """Store a catalogue and return how many rows changed.
+
+        New and changed rows get versions, vanished ones are superseded, equal ones stay.
         """
+
+    def rates(self, rate_ids: Collection[str]) -> dict[str, RateRow]:
+        """Return rate rows by id, superseded ones included; unknown ids are left out."""
+
+    def audit(self, *, limit: int = 100) -> list[AuditEntry]:
+        """Return the newest mutations, newest first."""
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
         """Keep what could not be stored; the oldest go when the bound is passed."""

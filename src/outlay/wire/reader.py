@@ -27,7 +27,13 @@ from outlay.wire.sse import SseParser
 
 MAX_FINDING_CHARACTERS = 120
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
+_ENDED = ("ok", "incomplete", "refused")
+"""Ways that generation ends with output, which is billed."""
+
+_REQUEST_ID_HEADERS = (
+    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id",
+    "inference-id",
+)  # fmt: skip
 
 
 class BodyReader:
@@ -40,8 +46,8 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_body", "_closed", "_oversize", "_sse", "output_characters", "reading", "request_body",
-        "request_characters", "streamed", "terminal", "usage_final", "usage_input",
+        "_body", "_closed", "_oversize", "_sse", "complete", "output_characters", "reading",
+        "request_body", "request_characters", "streamed", "terminal", "usage_final", "usage_input",
     )  # fmt: skip
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
@@ -65,6 +71,8 @@ class BodyReader:
         self.output_characters = 0
         """Characters of output seen: the base of an estimate; the text itself is not kept."""
         self.request_characters = 0
+        self.complete = False
+        """The body was read to its end without a failure; known from `on_end` on."""
         self._sse: SseParser | None = None
         self._body = bytearray()
         self._oversize = False
@@ -91,6 +99,10 @@ class BodyReader:
     def on_end(self) -> None:
         """Settle what only the end tells, e.g. turn the last usage object into buckets."""
 
+    def parse(self, data: bytes) -> Any:
+        """Parse one JSON text of the reply; `None` when it is not JSON."""
+        return load_json(data)
+
     def count_request_characters(self) -> int:
         """Count the characters of prompt text in `request_body`, for an estimate of the input."""
         return 0
@@ -100,6 +112,7 @@ class BodyReader:
     def response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the response line and headers (names lower case)."""
         self.reading.http_status = status
+        headers = {name.lower(): value for name, value in headers.items()}
         for name in _REQUEST_ID_HEADERS:
             if name in headers:
                 self.reading.provider_request_id = headers[name]
@@ -132,14 +145,15 @@ class BodyReader:
         if self._closed:
             return self.reading
         self._closed = True
+        self.complete = complete and error is None
         with self._guard("end"):
             if self._sse is not None:
                 self._end_stream()
             elif self.reading.http_status is not None:
-                self._end_body(complete=complete and error is None)
+                self._end_body()
         with self._guard("end"):
             self.on_end()
-        self._judge(complete=complete, error=error)
+        self._judge(error)
         return self.reading
 
     # -- inside --------------------------------------------------------------------------------
@@ -151,7 +165,7 @@ class BodyReader:
         if data == b"[DONE]":
             self.terminal = True
             return
-        body = load_json(data)
+        body = self.parse(data)
         if not isinstance(body, dict):
             self.reading.find("malformed_event")
             return
@@ -167,9 +181,9 @@ class BodyReader:
         if self._sse.dropped:
             self.reading.find("event_too_large")
 
-    def _end_body(self, *, complete: bool) -> None:
+    def _end_body(self) -> None:
         status = self.reading.http_status or 0
-        body = load_json(bytes(self._body))
+        body = self.parse(bytes(self._body))
         size = len(self._body)
         self._body.clear()
         if status >= 400:
@@ -180,10 +194,10 @@ class BodyReader:
             self.terminal = True
         elif self._oversize:
             self.reading.find("body_too_large")
-        elif size or complete:
+        elif size or self.complete:
             self.reading.find("malformed_body" if size else "empty_body")
 
-    def _judge(self, *, complete: bool, error: str | None) -> None:
+    def _judge(self, error: str | None) -> None:
         reading = self.reading
         status = reading.http_status
         if error is not None and status is None:
@@ -200,14 +214,15 @@ class BodyReader:
                 reading.billed = "no"
             self._set_source()
             return
-        cut = not complete or error is not None
+        cut = not self.complete
         if not self.terminal and not self.usage_final and (cut or self._sse is not None):
             if reading.status in ("ok", "incomplete"):
                 reading.status = "timeout" if error == "timeout" else "aborted"
             reading.error_type = reading.error_type or error
             reading.billed = "possible"
-            self._estimate()
-        elif not self.usage_final and reading.status == "ok" and self._is_generation():
+            if self._is_generation():
+                self._estimate()
+        elif not self.usage_final and reading.status in _ENDED and self._is_generation():
             reading.find("usage_missing")
             self._estimate()
         elif cut and not self.terminal and reading.status == "ok":
@@ -269,4 +284,5 @@ def error_type_of(body: dict[str, Any] | None) -> str | None:
         value = as_text(detail.get(key))
         if value is not None and value != "error":
             return value[:64]
-    return None
+    code = detail.get("code")
+    return str(code)[:64] if isinstance(code, int) and not isinstance(code, bool) else None

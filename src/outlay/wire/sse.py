@@ -6,10 +6,17 @@ Source: WHATWG HTML §9.2.6 (event stream interpretation). Bounded: an event lon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
+
+LINES: Final = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+"""Finds lines with their ends; the last one found may have none yet."""
+
+BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,58 +30,77 @@ class ServerSentEvent:
 class SseParser:
     """Turns chunks of bytes into events; the chunking does not matter."""
 
-    __slots__ = ("_buffer", "_data", "_event", "_first", "_size", "dropped")
+    __slots__ = ("_after_cr", "_data", "_event", "_rest", "_size", "_skipping", "_start", "dropped")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._start: bytes | None = b""
+        """The first bytes, until they are no byte order mark."""
+        self._rest = bytearray()
+        """The line that has not ended yet."""
+        self._after_cr = False
+        """The last byte ended a line: an LF next belongs to the same line end."""
         self._data: list[bytes] = []
         self._event = b""
         self._size = 0
-        self._first = True
+        self._skipping = False
+        """The event was too large: what is left of it is passed over."""
         self.dropped = 0
 
     def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
         """Take a chunk and yield the events it completes."""
-        data = self._buffer + chunk if self._buffer else chunk
-        if self._first and data:
-            if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
-                self._buffer = data
+        if self._start is not None:
+            chunk = self._start + chunk
+            if len(chunk) < len(BOM) and BOM.startswith(chunk):
+                self._start = chunk
                 return
-            self._first = False
-            data = data.removeprefix(b"\xef\xbb\xbf")
-        if b"\r" in data:
-            # A lone CR at the end may be half of a CRLF: it waits for the next chunk.
-            held = b"\r" if data.endswith(b"\r") else b""
-            if held:
-                data = data[:-1]
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        else:
-            held = b""
-        *lines, rest = data.split(b"\n")
-        for line in lines:
+            self._start = None
+            chunk = chunk.removeprefix(BOM)
+        if not chunk:
+            return
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._after_cr = chunk.endswith(b"\r")
+        for piece in LINES.findall(chunk):
+            if piece[-1] not in b"\r\n":
+                self._hold(piece)
+                continue
+            line = piece.rstrip(b"\r\n")
+            if self._rest:
+                self._hold(line)
+                line = bytes(self._rest)
+                self._rest.clear()
             if (event := self._line(line)) is not None:
                 yield event
-        if len(rest) + self._size > MAX_EVENT_BYTES:
-            self._overflow()
-            rest = b""
-        self._buffer = rest + held
 
     def close(self) -> Iterator[ServerSentEvent]:
         """Yield an event that ended without its blank line, as lenient clients do."""
-        rest, self._buffer = self._buffer.rstrip(b"\r"), b""
+        rest = (self._start or b"") + bytes(self._rest)
+        self._start = None
+        self._rest.clear()
         if rest:
             self._line(rest)
         if (event := self._line(b"")) is not None:
             yield event
 
+    def _hold(self, piece: bytes) -> None:
+        # A line that is passed over keeps one byte, so that it is not taken for a blank one.
+        if self._skipping:
+            self._rest[:] = b":"
+            return
+        self._rest += piece
+        if len(self._rest) + self._size > MAX_EVENT_BYTES:
+            self._overflow()
+            self._rest[:] = b":"
+
     def _overflow(self) -> None:
         self.dropped += 1
+        self._skipping = True
         self._data, self._event, self._size = [], b"", 0
 
     def _line(self, line: bytes) -> ServerSentEvent | None:
         if not line:
             return self._dispatch()
-        if line.startswith(b":"):
+        if line.startswith(b":") or self._skipping:
             return None
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -90,6 +116,7 @@ class SseParser:
     def _dispatch(self) -> ServerSentEvent | None:
         data, event = self._data, self._event
         self._data, self._event, self._size = [], b"", 0
+        self._skipping = False
         if not data:
             return None
         return ServerSentEvent(event.decode("utf-8", "replace"), b"\n".join(data))

@@ -1,0 +1,87 @@
+"""One event's price, taken apart: buckets, rules, rates, and arithmetic anyone can redo. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from outlay.core.event import FIELDS
+from outlay.core.money import RATE_SCALE, line_nanos
+from outlay.core.prices import RateRow
+
+_USAGE: Final = tuple(f.name for f in FIELDS if f.group == "usage" and f.type == "int64")
+
+
+def rate_ids(event: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the rates that an event's lines used."""
+    return {line["rate_id"] for line in event.get("lines") or () if line.get("rate_id")}
+
+
+def explain(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str, Any]:
+    """Return an event with its priced lines and how each came about.
+
+    Args:
+        event: the stored event.
+        rates: the rate rows that its lines name, superseded ones included.
+    """
+    lines = [_line(line, rates.get(line.get("rate_id") or "")) for line in event.get("lines") or ()]
+    cost = event.get("cost_nanos") or 0
+    total = sum(line["nanos"] for line in lines)
+    usage = {unit: event[unit] for unit in _USAGE if event.get(unit)}
+    usage.update(dict(event.get("other_units") or {}))
+    names = {
+        "requested": event.get("model_requested"),
+        "served": event.get("model_served"),
+        "priced_as": event.get("price_model"),
+        "rule": event.get("price_rule"),
+    }
+    price = {
+        "basis": event.get("price_basis"),
+        "confidence": event.get("price_confidence"),
+        "book": event.get("price_book_hash"),
+        "stated_by_provider_nanos": event.get("provider_cost_nanos"),
+    }
+    derivation = {
+        "tenant": {"id": event.get("tenant_id"), "vouched_by": event.get("tenant_source")},
+        "usage": usage,
+        "usage_source": event.get("usage_source"),
+        "usage_raw": event.get("usage_raw"),
+        "model": {key: value for key, value in names.items() if value is not None},
+        "price": {key: value for key, value in price.items() if value is not None},
+        "arithmetic": [line["text"] for line in lines],
+        "total": f"the lines add up to {total} nano-dollars; the event says {cost}",
+        "adds_up": total == cost,
+        "findings": list(event.get("findings") or ()),
+    }
+    return {"event": dict(event), "lines": lines, "derivation": derivation}
+
+
+def _line(line: Mapping[str, Any], rate: RateRow | None) -> dict[str, Any]:
+    quantity, nanos = line.get("quantity") or 0, line.get("nanos") or 0
+    per_million = None if rate is None else rate.nanos_per_million
+    shown: dict[str, Any] = {
+        "unit": line.get("unit"),
+        "quantity": quantity,
+        "rate_id": line.get("rate_id"),
+        "nanos_per_million": per_million,
+        "nanos": nanos,
+        "basis": line.get("basis"),
+        "source": None if rate is None else rate.source,
+        "rate": None if rate is None else asdict(rate),
+    }
+    shown["text"] = _text(shown)
+    return shown
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    unit, quantity, nanos = line["unit"], line["quantity"], line["nanos"]
+    rate = line["nanos_per_million"]
+    if rate is None:
+        return f"{unit}: {quantity} units, {nanos} nano-dollars ({line['basis']}, no rate row)"
+    exact = line_nanos(quantity, rate) == nanos
+    note = "" if exact else f", and the line says {nanos}"
+    return (
+        f"{unit}: {quantity} x {rate} nano-dollars / {RATE_SCALE} = "
+        f"{line_nanos(quantity, rate)} nano-dollars{note}"
+    )

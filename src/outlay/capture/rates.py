@@ -1,0 +1,147 @@
+"""Local prices for the live totals: a snapshot of the server's price book.
+
+What it says is a preview: the server prices every event itself. Without a book nothing has a
+price, and that is said, never counted as free. The caller's thread only looks up; fetching and
+the file beside the spool belong to the shipper's thread.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from outlay.capture.guard import caught
+from outlay.capture.transport import Transport
+from outlay.core.calls import call_of
+from outlay.core.prices import PriceBook
+from outlay.core.rates import price_speed, price_tier
+from outlay.core.rating import UNPRICED, price_call, rate
+from outlay.core.units import input_total
+from outlay.wire.base import Reading
+
+REFRESH_S: Final = 300.0
+"""How old prices may be before the server is asked again."""
+RETRY_S: Final = 15.0
+"""Wait after the server did not give them."""
+MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
+
+
+class Rates:
+    """The price book this process knows, if any."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self.book: PriceBook | None = None
+        self._cache = cache
+        self._cache_read = False
+        self._next_at = 0.0
+
+    def cost(self, reading: Reading, at: int) -> int | None:
+        """Return what an attempt costs in nano-dollars; `None` when no price is known.
+
+        Agrees with `core.rating.price_call`; calls without parts take a shorter way.
+        """
+        if reading.provider_cost_nanos is not None:
+            return reading.provider_cost_nanos
+        usage = reading.usage
+        if reading.billed == "no":
+            return 0
+        if not usage:
+            return None if reading.billed == "possible" else 0
+        book = self.book
+        if book is None:
+            return None
+        if reading.segments:
+            parts = [{"model": s.model, "usage": s.usage} for s in reading.segments]
+            fields = {name: getattr(reading, name) for name in _CALL_FIELDS}
+            return _total(book, {**fields, "segments": parts, "usage": usage}, at)
+        names = [
+            name
+            for name in (reading.model_served, reading.model_requested, reading.deployment)
+            if name
+        ]
+        found = book.resolve(reading.provider, names)
+        if found is None:
+            return None
+        tier, batch_tier = price_tier(reading.tier_served, reading.tier_requested)
+        rates = book.rate_set(
+            found.provider, found.model, host_class=reading.host_class,
+            region_class=reading.region_class, tier=tier, batch=reading.batch or batch_tier,
+            speed=price_speed(reading.speed), at=at, input_total=input_total(usage),
+        )  # fmt: skip
+        total = 0
+        for line in rate(usage, rates):
+            if line.basis == UNPRICED:
+                return None
+            total += line.nanos
+        return total
+
+    def cost_of_fields(self, fields: Mapping[str, Any], at: int) -> int | None:
+        """Return what an event made by `record` costs; `None` when no price is known."""
+        stated = fields.get("provider_cost_nanos")
+        if stated is not None:
+            return int(stated)
+        if self.book is None:
+            return None
+        return _total(self.book, fields, at)
+
+    def refresh(self, transport: Transport | None) -> None:
+        """Read the kept snapshot, and ask the server for a newer one when it is time."""
+        if transport is None:
+            return
+        if not self._cache_read:
+            self._cache_read = True
+            self._read_cache()
+        now = time.monotonic()
+        if now < self._next_at:
+            return
+        self._next_at = now + RETRY_S
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        if self.book is not None:
+            headers["If-None-Match"] = f'"{self.book.hash}"'
+        try:
+            reply = transport.request("GET", "/v1/prices/snapshot", headers=headers)
+        except OSError:
+            return  # the shipper says that the server is away
+        if reply.status == 304:
+            self._next_at = now + REFRESH_S
+        elif reply.status == 200:
+            body = reply.body
+            if reply.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            if len(body) <= MAX_SNAPSHOT_BYTES:
+                self.book = PriceBook.from_snapshot(body)
+                self._next_at = now + REFRESH_S
+                self._write_cache(body)
+
+    def _read_cache(self) -> None:
+        if self._cache is None or not self._cache.exists():
+            return
+        try:
+            self.book = PriceBook.from_snapshot(self._cache.read_bytes())
+        except (OSError, ValueError) as error:
+            caught("rates.cache", error)
+
+    def _write_cache(self, body: bytes) -> None:
+        if self._cache is None:
+            return
+        part = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
+        try:
+            part.write_bytes(body)
+            part.replace(self._cache)
+        except OSError as error:
+            caught("rates.cache", error)
+
+
+_CALL_FIELDS: Final = (
+    "provider", "operation", "model_served", "model_requested", "deployment", "tier_served",
+    "tier_requested", "host_class", "region_class", "batch", "speed", "billed", "usage_source",
+)  # fmt: skip
+
+
+def _total(book: PriceBook, fields: Mapping[str, Any], at: int) -> int | None:
+    priced = price_call(book, call_of(fields, at=at))
+    return None if priced.price_basis == UNPRICED else priced.cost_nanos

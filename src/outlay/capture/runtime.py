@@ -1,0 +1,192 @@
+"""The running guest of one process: settings, spool, shipper, prices and totals, tied together.
+
+There is at most one active runtime. It owns the one path that every event takes, and what
+happens to it at fork and at exit. It starts no thread until there is work.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from outlay.capture import spool as spools
+from outlay.capture.counts import Stats
+from outlay.capture.events import Defaults, attribution, encode
+from outlay.capture.guard import caught, guarded, warn_once
+from outlay.capture.rates import Rates
+from outlay.capture.scope import Scope
+from outlay.capture.ship import Shipper
+from outlay.capture.spool import STORED, Spool
+from outlay.capture.spool_files import default_folder
+from outlay.capture.tally import Tally
+from outlay.capture.transport import Transport
+from outlay.config import Settings
+from outlay.wire.base import Request
+from outlay.wire.registry import find_endpoint
+
+MAX_WATCHED: Final = 1024
+"""Answers kept by method and URL; all are dropped when it is full."""
+
+Store = Callable[[str], str]
+"""Takes an event's text; answers `STORED` or the reason it was refused."""
+
+
+class Runtime:
+    """What `init` sets up. `store` replaces spool and shipper in tests."""
+
+    def __init__(
+        self, settings: Settings, *, folder: Path | None = None, store: Store | None = None
+    ) -> None:
+        self.settings = settings
+        self.hosts = settings.hosts or None
+        self.defaults = Defaults(
+            tenant=settings.tenant, service=settings.service, environment=settings.environment
+        )
+        self.stats = Stats()
+        self.spool: Spool | None = None
+        self.shipper: Shipper | None = None
+        self.ships = False
+        """Whether there is a server to send to."""
+        self._watched: dict[tuple[str, str], bool] = {}
+        self.left_behind = False
+        """This is the parent's runtime, seen in a forked child."""
+        if store is not None:
+            self.folder = folder
+            self.rates = Rates(None)
+            self.tally = Tally(self.rates)
+            self._store = store
+            return
+        self.folder = folder or (
+            Path(settings.spool_dir).expanduser() if settings.spool_dir else default_folder()
+        )
+        self.rates = Rates(self.folder / _prices_file(settings.endpoint))
+        self.tally = Tally(self.rates)
+        self.spool = Spool(self.folder, settings.spool_max_bytes)
+        transport = _transport(settings)
+        self.ships = transport is not None
+        self.shipper = Shipper(
+            self.spool,
+            self.stats,
+            transport=transport,
+            folder=self.folder,
+            interval_s=settings.ship_interval_s,
+            batch_events=settings.ship_batch_events,
+            tick=self._tick,
+        )
+        self._store = self.spool.put
+
+    def watches(self, method: str, url: str) -> bool:
+        """Tell whether a request goes to a known provider; kept, since hosts ask for each call."""
+        key = (method, url)
+        known = self._watched.get(key)
+        if known is None:
+            known = find_endpoint(Request(method, url), hosts=self.hosts) is not None
+            if len(self._watched) >= MAX_WATCHED:
+                self._watched.clear()
+            self._watched[key] = known
+        return known
+
+    def _tick(self, transport: Transport | None) -> None:
+        self.rates.refresh(transport)
+        self.tally.settle()
+
+    def wake(self) -> None:
+        """See to it that the shipper runs, so that prices are there when a call ends."""
+        shipper = self.shipper
+        if shipper is not None and not shipper.running:
+            shipper.start()
+
+    def submit(self, fields: dict[str, Any], scope: Scope) -> None:
+        """Store one event."""
+        if self.left_behind:
+            return
+        refused = self._store(encode(fields, attribution(scope, self.defaults)))
+        if refused != STORED:
+            self.stats.drop(refused)
+            warn_once(f"drop:{refused}", "outlay: events are dropped: %s", refused)
+        shipper = self.shipper
+        if shipper is not None:
+            if not shipper.running:
+                shipper.start()
+            elif shipper.idle:
+                shipper.ring()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Send what waits; tell whether all of it was acknowledged in time."""
+        return self.shipper is None or self.shipper.flush(timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """Flush, end the thread and release the spool; what is left, the next process sends."""
+        done = True
+        deadline = time.monotonic() + timeout_s
+        if self.shipper is not None:
+            if self.shipper.running:
+                done = self.flush(timeout_s)
+            self.shipper.stop(max(0.1, deadline - time.monotonic()))
+        if self.spool is not None:
+            self.spool.close()
+        return done
+
+
+_active: Runtime | None = None
+_hooked = False
+
+
+def active() -> Runtime | None:
+    """Return the runtime that `init` set up, if there is one."""
+    return _active
+
+
+def activate(runtime: Runtime | None) -> Runtime | None:
+    """Make a runtime the active one and return the one before."""
+    global _active, _hooked  # noqa: PLW0603 - there is one guest in a process
+    before, _active = _active, runtime
+    if runtime is not None and not _hooked:
+        _hooked = True
+        atexit.register(_at_exit)
+        os.register_at_fork(
+            before=spools.before_fork,
+            after_in_parent=spools.after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
+    return before
+
+
+def _transport(settings: Settings) -> Transport | None:
+    if not settings.endpoint:
+        return None
+    try:
+        return Transport(settings.endpoint, settings.key)
+    except ValueError as error:
+        warn_once("endpoint", "outlay: %s; events stay in the spool", error)
+        return None
+
+
+def _prices_file(endpoint: str) -> str:
+    """Name the kept price snapshot of one server."""
+    return f"prices-{zlib.crc32(endpoint.encode()):08x}.json"
+
+
+def _at_exit() -> None:
+    runtime = activate(None)
+    if runtime is not None:
+        with guarded("exit"):
+            runtime.close(runtime.settings.flush_timeout_s)
+
+
+def _after_fork_in_child() -> None:
+    parent = _active
+    try:
+        spools.after_fork_in_child()
+        if parent is not None:
+            parent.left_behind = True
+            if parent.spool is not None:
+                activate(Runtime(parent.settings, folder=parent.folder))
+    except Exception as error:
+        caught("fork", error)
+        activate(None)

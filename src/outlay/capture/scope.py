@@ -1,0 +1,276 @@
+"""Who and where the running code is: the ambient scope, and `context` and `agent` that open one.
+
+The scope lives in a context variable, so threads, tasks and generators each see their own. It
+owns attribution, the running totals of request and agent, and the memory of failed attempts. It
+knows neither events nor the spool, and never raises into the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from outlay.capture.decorate import wrap
+from outlay.capture.guard import caught, warn_once
+from outlay.capture.retries import Memory
+from outlay.core.context import CostContext, clip
+from outlay.core.event import MAX_LABELS, MAX_STRING_BYTES, VALUES
+from outlay.core.ids import RANDOM_BYTES, uuid7
+
+MAX_AGENT_DEPTH: Final = 32
+"""Agents deeper than this share the totals of the last one counted."""
+MAX_OPEN_SCOPES: Final = 1000
+"""How far out a closing scope is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What was counted so far; money in nano-dollars, `unpriced` calls are in no cost."""
+
+    cost_nanos: int = 0
+    tokens: int = 0
+    calls: int = 0
+    errors: int = 0
+    unpriced: int = 0
+
+
+class Counter:
+    """Running totals; the caller holds the runtime's lock."""
+
+    __slots__ = ("calls", "cost_nanos", "errors", "tokens", "unpriced")
+
+    def __init__(self) -> None:
+        self.cost_nanos = self.tokens = self.calls = self.errors = self.unpriced = 0
+
+    def add(self, *, cost_nanos: int | None, tokens: int, calls: int, errors: int) -> None:
+        """Count one event; `cost_nanos` is `None` when no price is known."""
+        if cost_nanos is None:
+            self.unpriced += 1
+        else:
+            self.cost_nanos += cost_nanos
+        self.tokens += tokens
+        self.calls += calls
+        self.errors += errors
+
+    def totals(self) -> Totals:
+        """Return the values as they are now."""
+        return Totals(self.cost_nanos, self.tokens, self.calls, self.errors, self.unpriced)
+
+
+class Scope:
+    """One open `context` or `agent`; immutable but for its counters and caches.
+
+    `values` are attribution under the event's field names: opening a scope is then one merge of
+    dictionaries, and encoding it needs no translation.
+    """
+
+    __slots__ = (
+        "counters", "fragment", "labels", "memory", "opener", "outer", "values",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        labels: Mapping[str, str],
+        *,
+        outer: Scope | None = None,
+        opener: object = None,
+        counters: tuple[Counter, ...] = (),
+    ) -> None:
+        self.values = values
+        self.labels = labels
+        self.outer = outer
+        self.opener = opener
+        self.counters = counters
+        """Innermost agent first, the request last."""
+        self.memory: Memory = outer.memory if outer is not None else Memory()
+        self.fragment: tuple[object, str] | None = None
+        """The attribution as JSON text and what it was made for, kept by `events`."""
+
+    @property
+    def span_id(self) -> str | None:
+        """The agent node's id, `None` outside any agent."""
+        return self.values.get("span_id")
+
+    def context(self) -> CostContext:
+        """Return the attribution as the value that callers see."""
+        values = {_NAMES.get(name, name): value for name, value in self.values.items()}
+        values.pop("parent_span_id", None)
+        return CostContext(**values, labels=MappingProxyType(dict(self.labels)))
+
+
+_COLUMNS: Final = {"tenant": "tenant_id", "user": "user_id", "workspace": "workspace_id"}
+_NAMES: Final = {column: name for name, column in _COLUMNS.items()}
+_NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_scope: ContextVar[Scope | None] = ContextVar("outlay_scope", default=None)
+_loose: ContextVar[Scope | None] = ContextVar("outlay_loose_scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """Return the innermost open scope, or `None` outside any."""
+    return _scope.get()
+
+
+def working_scope() -> Scope:
+    """Return the innermost open scope, or a nameless one that lasts as long as the task."""
+    scope = _scope.get()
+    if scope is None:
+        scope = _loose.get()
+        if scope is None:
+            scope = Scope({}, _NO_LABELS)
+            _loose.set(scope)
+    return scope
+
+
+def swap(scope: Scope | None) -> Scope | None:
+    """Make a scope the current one and return what was current (generators suspend with it)."""
+    before = _scope.get()
+    _scope.set(scope)
+    return before
+
+
+def new_id() -> str:
+    """Return a UUID version 7."""
+    return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
+
+
+def text(value: Any, limit: int = MAX_STRING_BYTES) -> str:
+    """Turn any value into bounded, encodable text."""
+    if type(value) is not str:
+        value = str(value)
+    if value.isascii():
+        if len(value) <= limit and "\0" not in value:
+            return str(value)
+    else:
+        value = value.encode("utf-8", "replace").decode()
+    return clip(value.replace("\0", ""), limit)
+
+
+def label_map(labels: Mapping[str, Any]) -> dict[str, str]:
+    """Turn labels into bounded text, at most `MAX_LABELS` of them."""
+    items = list(labels.items())[:MAX_LABELS]
+    return {text(name): text(value) for name, value in items if value is not None}
+
+
+class _Opener:
+    """Opens a scope as `with`, `async with` or a decorator; reusable and safe to share."""
+
+    __slots__ = ("_labels", "_values")
+
+    def __init__(self, values: dict[str, Any], labels: Mapping[str, Any] | None) -> None:
+        self._values: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        try:
+            for name, value in values.items():
+                if value is not None and value != "":
+                    self._values[_COLUMNS.get(name, name)] = text(value)
+            if "tenant_id" in self._values:
+                self._values["tenant_source"] = "request"
+            if self._values.get("initiator", "user") not in VALUES["initiator"]:
+                del self._values["initiator"]
+                warn_once("initiator", "outlay: initiator must be `user` or `system`; left out")
+            if labels:
+                self._labels = label_map(labels)
+        except Exception as error:
+            caught("scope.values", error)
+
+    def _open(self, outer: Scope | None) -> Scope:
+        values, labels = self._attributed(outer)
+        counters = (Counter(),) if outer is None else outer.counters
+        return Scope(values, labels, outer=outer, opener=self, counters=counters)
+
+    def _attributed(self, outer: Scope | None) -> tuple[dict[str, str], Mapping[str, str]]:
+        if outer is None:
+            began = {"request_id": new_id(), "trace_id": os.urandom(16).hex()}
+            return {**began, **self._values}, self._labels
+        labels = outer.labels
+        if self._labels:
+            labels = dict(list({**labels, **self._labels}.items())[:MAX_LABELS])
+        return {**outer.values, **self._values}, labels
+
+    def enter(self) -> None:
+        """Open the scope in the running thread or task."""
+        try:
+            _scope.set(self._open(_scope.get()))
+        except Exception as error:
+            caught("scope.enter", error)
+
+    def exit(self) -> None:
+        """Close the innermost scope that this object opened, with whatever is open inside it."""
+        scope = _scope.get()
+        for _ in range(MAX_OPEN_SCOPES):
+            if scope is None:
+                return
+            if scope.opener is self:
+                _scope.set(scope.outer)
+                return
+            scope = scope.outer
+
+    def __exit__(self, *exc: object) -> None:
+        self.exit()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.exit()
+
+    def __call__(self, function: Any) -> Any:
+        """Decorate a function, coroutine function, generator or async generator function."""
+        return wrap(function, self, swap)
+
+
+class ContextOpener(_Opener):
+    """What `outlay.context(…)` returns."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        self.enter()
+        return self
+
+    async def __aenter__(self) -> Self:
+        self.enter()
+        return self
+
+
+class AgentOpener(_Opener):
+    """What `outlay.agent(…)` returns: a node of the cost tree."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str, values: dict[str, Any], labels: Mapping[str, Any] | None) -> None:
+        super().__init__(values, labels)
+        try:
+            self._name = text(name, 64).replace("/", "_") or "agent"
+        except Exception as error:
+            self._name = "agent"
+            caught("scope.values", error)
+
+    def _open(self, outer: Scope | None) -> Scope:
+        values, labels = self._attributed(outer)
+        parent, path = values.get("span_id"), values.get("agent_path")
+        if parent is not None:
+            values["parent_span_id"] = parent
+        values["span_id"] = os.urandom(8).hex()
+        values["agent_path"] = clip(f"{path}/{self._name}") if path else self._name
+        if "run_id" not in values:
+            values["run_id"] = new_id()
+        if outer is None:
+            counters: tuple[Counter, ...] = (Counter(), Counter())
+        elif len(outer.counters) > MAX_AGENT_DEPTH:
+            counters = outer.counters
+        else:
+            counters = (Counter(), *outer.counters)
+        return Scope(values, labels, outer=outer, opener=self, counters=counters)
+
+    def __enter__(self) -> Self:
+        self.enter()
+        return self
+
+    async def __aenter__(self) -> Self:
+        self.enter()
+        return self

@@ -1,0 +1,263 @@
+"""The tap on `httpx` and `httpx2`: every `Client.send` and `AsyncClient.send` is one attempt.
+
+`send` is the public choke point that any transport, auth flow and SDK goes through. The tap moves
+bytes to the attempt and parses nothing; the caller gets the same response object, the same bytes
+and the same exceptions. One implementation serves both modules, which it never imports.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+from outlay.capture.attempt import Attempt
+from outlay.capture.guard import caught
+from outlay.capture.runtime import Runtime, active
+from outlay.wire.base import Request
+
+_inside: ContextVar[bool] = ContextVar("outlay_inside_send", default=False)
+"""Set while a metered `send` runs: a client that delegates to another counts once."""
+
+_MARK = "__outlay_tap__"
+
+
+def install(module: ModuleType) -> None:
+    """Tap a module that is `httpx` or `httpx2`; a second time does nothing."""
+    sync_tee = type("OutlayStream", (_SyncTee, module.SyncByteStream), {})
+    async_tee = type("OutlayStream", (_AsyncTee, module.AsyncByteStream), {})
+    if not hasattr(module.Client.send, _MARK):
+        module.Client.send = _tapped(module.Client.send, module.Request, sync_tee)
+    if not hasattr(module.AsyncClient.send, _MARK):
+        module.AsyncClient.send = _tapped_async(module.AsyncClient.send, module.Request, async_tee)
+
+
+def remove(module: ModuleType) -> None:
+    """Take the tap off again, where nobody wrapped it since."""
+    for client in (module.Client, module.AsyncClient):
+        if hasattr(client.send, _MARK):
+            client.send = client.send.__wrapped__
+
+
+def _tapped(original: Callable[..., Any], request_class: Any, tee: Any) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def send(*args: Any, **kwargs: Any) -> Any:
+        runtime = active()
+        if runtime is None or _inside.get():
+            return original(*args, **kwargs)
+        sending = _Sending.begin(runtime, args, kwargs, request_class)
+        if sending is None:
+            return original(*args, **kwargs)
+        token = _inside.set(True)
+        try:
+            response = original(*sending.args, **sending.kwargs)
+        except BaseException as error:
+            sending.failed(error)
+            raise
+        finally:
+            _inside.reset(token)
+        sending.answered(response, tee)
+        return response
+
+    setattr(send, _MARK, True)
+    return send
+
+
+def _tapped_async(original: Callable[..., Any], request_class: Any, tee: Any) -> Callable[..., Any]:
+    @functools.wraps(original)
+    async def send(*args: Any, **kwargs: Any) -> Any:
+        runtime = active()
+        if runtime is None or _inside.get():
+            return await original(*args, **kwargs)
+        sending = _Sending.begin(runtime, args, kwargs, request_class)
+        if sending is None:
+            return await original(*args, **kwargs)
+        token = _inside.set(True)
+        try:
+            response = await original(*sending.args, **sending.kwargs)
+        except BaseException as error:
+            sending.failed(error)
+            raise
+        finally:
+            _inside.reset(token)
+        sending.answered(response, tee)
+        return response
+
+    setattr(send, _MARK, True)
+    return send
+
+
+class _Sending:
+    """One metered `send`: what goes out, and the attempt that follows it."""
+
+    __slots__ = ("_attempt", "_request", "args", "kwargs")
+
+    def __init__(
+        self, attempt: Attempt, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._attempt = attempt
+        self._request = request
+        self.args = args
+        self.kwargs = kwargs
+
+    @classmethod
+    def begin(
+        cls, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any], request_class: Any
+    ) -> _Sending | None:
+        """Start an attempt; `None` when the request goes to no known provider."""
+        try:
+            request = args[1] if len(args) > 1 else kwargs["request"]
+            url = str(request.url)
+            # Only the address of a call to somebody else is looked at.
+            if not runtime.watches(request.method, url):
+                return None
+            attempt = Attempt.begin(
+                runtime, Request(request.method, url, _headers(request), _body(request))
+            )
+            if attempt is None:
+                return None
+            sending = cls(attempt, request, args, kwargs)
+            if kwargs.get("stream") and (body := attempt.body_with_usage()) is not None:
+                sending._replace(request_class, body)
+            return sending
+        except Exception as error:
+            caught("tap.begin", error)
+            return None
+
+    def _replace(self, request_class: Any, body: bytes) -> None:
+        """Send a copy with another body: the caller's own request stays as it is."""
+        request = self._request
+        headers = request.headers.copy()
+        headers["Content-Length"] = str(len(body))
+        # The stream is edited on its way back, so it must come unpacked.
+        headers["Accept-Encoding"] = "identity"
+        copy = request_class(
+            request.method, request.url, headers=headers, content=body,
+            extensions=request.extensions,
+        )  # fmt: skip
+        if len(self.args) > 1:
+            self.args = (self.args[0], copy, *self.args[2:])
+        else:
+            self.kwargs = {**self.kwargs, "request": copy}
+
+    @property
+    def _sent(self) -> Any:
+        return self.args[1] if len(self.args) > 1 else self.kwargs["request"]
+
+    def failed(self, error: BaseException) -> None:
+        """End the attempt with a transport error, which names the caller's own request."""
+        try:
+            if getattr(error, "_request", None) is self._sent:
+                error.request = self._request  # type: ignore[attr-defined]
+        except Exception as problem:
+            caught("tap.failed", problem)
+        self._attempt.end(complete=False, error=error)
+
+    def answered(self, response: Any, tee: Any) -> None:
+        """Take a response whose body was read, or follow the one that will be."""
+        attempt = self._attempt
+        try:
+            if self._sent is not self._request:
+                response.request = self._request
+            headers = _headers(response)
+            attempt.response(response.status_code, headers)
+            if response.is_stream_consumed or response.is_closed:
+                attempt.feed(response.content)
+                attempt.end(complete=True)
+            else:
+                attempt.expect(headers.get("content-encoding", ""), headers.get("content-type", ""))
+                response.stream = tee(response.stream, attempt)
+        except Exception as error:
+            caught("tap.answered", error)
+            attempt.end(complete=False)
+
+
+def _headers(message: Any) -> dict[str, str]:
+    return {_name(name): value.decode("latin-1") for name, value in message.headers.raw}
+
+
+@functools.lru_cache(maxsize=512)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
+
+
+def _body(request: Any) -> bytes:
+    try:
+        content = request.content
+    except Exception:
+        return b""  # a body that is streamed up: reading it here would use it up
+    return content if isinstance(content, bytes) else b""
+
+
+class _Tee:
+    """Hands a response's bytes to the caller and to the attempt; otherwise the stream it wraps."""
+
+    def __init__(self, stream: Any, attempt: Attempt) -> None:
+        self._stream = stream
+        self._attempt = attempt
+
+    def __getattr__(self, name: str) -> Any:
+        # `elapsed` of httpx2 lives on the stream.
+        return getattr(self.__dict__["_stream"], name)
+
+    def __del__(self) -> None:
+        # Abandoned without being closed: the last place to hear of it.
+        attempt = self.__dict__.get("_attempt")
+        if attempt is not None:
+            attempt.end(complete=False)
+
+
+class _SyncTee(_Tee):
+    def __iter__(self) -> Iterator[bytes]:
+        attempt = self._attempt
+        try:
+            for chunk in self._stream:
+                shown = attempt.take(chunk)
+                if shown:
+                    yield shown
+            rest = attempt.rest()
+            if rest:
+                yield rest
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            attempt.end(complete=False, error=error)
+            raise
+        attempt.end(complete=True)
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._attempt.end(complete=False)
+
+
+class _AsyncTee(_Tee):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        attempt = self._attempt
+        stream = self._stream.__aiter__()
+        try:
+            async for chunk in stream:
+                shown = attempt.take(chunk)
+                if shown:
+                    yield shown
+            rest = attempt.rest()
+            if rest:
+                yield rest
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            attempt.end(complete=False, error=error)
+            raise
+        finally:
+            if hasattr(stream, "aclose"):
+                await stream.aclose()
+        attempt.end(complete=True)
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._attempt.end(complete=False)

@@ -1,0 +1,104 @@
+"""HTTP to the outlay server: one kept-alive connection of the standard library.
+
+It never goes through the HTTP clients that the taps watch, follows no redirects and uses no
+proxy. It knows addresses and headers, and nothing of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+TIMEOUT_S: Final = 10.0
+"""Longest wait for the server in one step of a request."""
+MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
+"""A longer reply is cut off and counts as unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Requests to one server. For one thread only."""
+
+    def __init__(self, endpoint: str, key: str) -> None:
+        """Prepare for an endpoint such as `https://outlay.example/prefix`.
+
+        Raises:
+            ValueError: the endpoint is not an HTTP or HTTPS address.
+        """
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the endpoint must be an http:// or https:// address")
+        self._secure = parts.scheme == "https"
+        self._host = parts.hostname
+        self._port = parts.port
+        self._prefix = parts.path.rstrip("/")
+        self._authorization = f"Bearer {key}" if key else ""
+        self._connection: HTTPConnection | None = None
+
+    def request(
+        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str]
+    ) -> Reply:
+        """Send a request and read its whole reply.
+
+        Raises:
+            OSError: the server cannot be reached, does not answer in time or speaks no HTTP.
+        """
+        # On the shipper's thread, so that the host application's start does not pay for it.
+        from http.client import BadStatusLine, HTTPException
+
+        sent = {"User-Agent": "outlay-sdk", **headers}
+        if self._authorization:
+            sent["Authorization"] = self._authorization
+        reused = self._connection is not None
+        try:
+            return self._exchange(method, path, body, sent)
+        except (ConnectionError, BadStatusLine) as error:
+            self.close()
+            if not reused:
+                raise ConnectionError(type(error).__name__) from error
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise ConnectionError(type(error).__name__) from error
+        # The server had closed the idle connection. Events are idempotent: send again.
+        try:
+            return self._exchange(method, path, body, sent)
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise ConnectionError(type(error).__name__) from error
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Reply:
+        connection = self._connection
+        if connection is None:
+            from http.client import HTTPConnection, HTTPSConnection
+
+            kind = HTTPSConnection if self._secure else HTTPConnection
+            connection = self._connection = kind(self._host, self._port, timeout=TIMEOUT_S)
+        connection.request(method, self._prefix + path, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        content = response.read(MAX_REPLY_BYTES)
+        if response.will_close or not response.isclosed():
+            self.close()
+        return Reply(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, content
+        )
+
+    def close(self) -> None:
+        """Close the connection; the next request opens one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

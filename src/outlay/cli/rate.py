@@ -1,0 +1,234 @@
+"""`outlay rate`: recorded requests and responses in, readings and priced lines out, offline.
+
+It makes outlay's accuracy checkable by anyone: the codecs, catalogue and rating are the server's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+
+import typer
+from rich.progress import Progress
+
+from outlay.cli import render
+from outlay.core.prices import PriceBook
+from outlay.core.rating import call_of, price_call
+from outlay.core.units import input_total, output_total
+from outlay.errors import BadRequestError
+from outlay.wire.base import MAX_BODY_BYTES, Reading, Request
+from outlay.wire.registry import open_reader
+
+MAX_LINE_CHARACTERS: Final = 2 * MAX_BODY_BYTES
+_SSE_STARTS: Final = ("data:", "event:", ":", "id:", "retry:")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(rate)
+
+
+def rate(
+    *,
+    jsonl: Annotated[
+        str,
+        typer.Option(
+            "--jsonl",
+            help="File, or - for standard input; a line is an object with url, request, response "
+            "and, if known, status, response_headers, method, headers, complete, at (RFC 3339).",
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write instead.")] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", help="Vendor of a private host: host[:port][/prefix]=vendor."),
+    ] = None,
+) -> None:
+    """Read recorded calls and write what they used and cost, a JSON object a line.
+
+    A line that cannot be read gives an object with `error`, and exit code 1 at the end.
+    """
+    from outlay.store.books.catalogue import load_catalogue
+
+    hosts = _hosts(host or [])
+    book = load_catalogue()
+    bad = 0
+    source: IO[str] = sys.stdin
+    if jsonl != "-":
+        try:
+            source = Path(jsonl).open(encoding="utf-8", errors="replace")  # noqa: SIM115
+        except OSError as error:
+            raise BadRequestError(
+                f"{jsonl} cannot be read: {error.strerror}.", where="--jsonl"
+            ) from error
+    target: IO[str] = sys.stdout if out is None else out.open("w", encoding="utf-8")
+    try:
+        for number, line in _progress(source, shown=out is not None):
+            if not line.strip():
+                continue
+            try:
+                row = rate_line(line, book, hosts)
+            except BadRequestError as error:
+                bad += 1
+                row = {"line": number, **error.as_dict()}
+            target.write(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n")
+    finally:
+        if source is not sys.stdin:
+            source.close()
+        if out is not None:
+            target.close()
+    if bad:
+        render.errors.print(f"[yellow]{bad} lines could not be read[/yellow]")
+        raise typer.Exit(1)
+
+
+def _progress(source: IO[str], *, shown: bool) -> Iterator[tuple[int, str]]:
+    if not shown:
+        yield from enumerate(source, 1)
+        return
+    with Progress(console=render.errors, transient=True) as progress:
+        task = progress.add_task("lines", total=None)
+        for number, line in enumerate(source, 1):
+            progress.update(task, advance=1)
+            yield number, line
+
+
+def _hosts(pairs: list[str]) -> dict[str, str]:
+    hosts = {}
+    for pair in pairs:
+        left, sign, right = pair.rpartition("=")
+        if not (left and sign and right):
+            raise BadRequestError(
+                f"{pair!r} is not a host.",
+                where="--host",
+                hint="Write host[:port][/prefix]=vendor.",
+            )
+        hosts[left] = right
+    return hosts
+
+
+def rate_line(line: str, book: PriceBook, hosts: Mapping[str, str]) -> dict[str, Any]:
+    """Rate one recorded call.
+
+    Raises:
+        BadRequestError: the line is not an object of the form that `rate` reads.
+    """
+    if len(line) > MAX_LINE_CHARACTERS:
+        raise BadRequestError(f"The line is longer than {MAX_LINE_CHARACTERS:,} characters.")
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("The line is not JSON.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("url"), str):
+        raise BadRequestError("The line is not an object with a `url`.", where="url")
+    at = _at(record.get("at"))
+    reading = _read(record, hosts)
+    if reading is None:
+        return {"url": record["url"], "provider": None, "findings": ["unknown_provider"]}
+    return _described(reading, book, at)
+
+
+def _at(value: Any) -> int:
+    """Return the time of the call in microseconds; without one, now."""
+    if value is None:
+        return int(datetime.now(UTC).timestamp() * 1e6)
+    if isinstance(value, bool):
+        raise BadRequestError("`at` is not a time.", where="at")
+    if isinstance(value, int | float):
+        # Seconds, milliseconds and microseconds since 1970 are told apart by their size.
+        scale = 1_000_000 if abs(value) < 1e11 else 1_000 if abs(value) < 1e14 else 1
+        return round(value * scale)
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise BadRequestError("`at` is not an RFC 3339 time.", where="at") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)
+
+
+def _bytes(value: Any) -> bytes:
+    if value is None:
+        return b""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _headers(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    flat = {}
+    for name, content in value.items():
+        text = content[0] if isinstance(content, list) and content else content
+        flat[str(name).lower()] = str(text)
+    return flat
+
+
+def _read(record: Mapping[str, Any], hosts: Mapping[str, str]) -> Reading | None:
+    request = Request(
+        method=str(record.get("method") or "POST"),
+        url=record["url"],
+        headers=_headers(record.get("headers")),
+        body=_bytes(record.get("request")),
+    )
+    reader = open_reader(request, hosts=hosts)
+    if reader is None:
+        return None
+    response = record.get("response")
+    headers = _headers(record.get("response_headers"))
+    # A recording holds the decoded body, whatever the header said on the wire.
+    headers.pop("content-encoding", None)
+    if isinstance(response, str) and response.lstrip().startswith(_SSE_STARTS):
+        headers["content-type"] = "text/event-stream"
+    headers.setdefault("content-type", "application/json")
+    status = record.get("status", 200)
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise BadRequestError("`status` is not a whole number.", where="status")
+    reader.response(status, headers)
+    reader.feed(_bytes(response))
+    return reader.finish(complete=record.get("complete") is not False)
+
+
+def _described(reading: Reading, book: PriceBook, at: int) -> dict[str, Any]:
+    segments = [{"model": s.model, "kind": s.kind, "usage": s.usage} for s in reading.segments]
+    fields = {
+        name: getattr(reading, name)
+        for name in (
+            "provider", "surface", "vendor", "operation", "host_class", "region_class",
+            "model_requested", "model_served", "deployment", "tier_requested", "tier_served",
+            "batch", "speed", "streamed", "tool_calls", "max_tokens", "status", "error_type",
+            "http_status", "finish_reason", "billed", "usage", "usage_source",
+            "provider_cost_nanos", "response_id",
+        )
+    }  # fmt: skip
+    priced = price_call(book, call_of({**fields, "segments": segments}, at=at))
+    lines = [
+        {
+            "unit": line.unit,
+            "quantity": line.quantity,
+            "rate": line.nanos_per_million,
+            "rate_id": line.rate_id,
+            "nanos": line.nanos,
+            "basis": line.basis,
+        }
+        for line in priced.lines
+    ]
+    return {
+        **fields,
+        "segments": segments,
+        "input_total": input_total(reading.usage),
+        "output_total": output_total(reading.usage),
+        "lines": lines,
+        "cost_nanos": priced.cost_nanos,
+        "list_cost_nanos": priced.list_cost_nanos,
+        "price_basis": priced.price_basis,
+        "price_confidence": priced.price_confidence,
+        "price_model": priced.price_model,
+        "price_rule": priced.price_rule,
+        "findings": [*reading.findings, *priced.flags],
+    }

@@ -1,0 +1,92 @@
+"""What pricing needs to know about one attempt, read from an event's fields or a reading's.
+
+Owns `Call` and the words that conditions are normalised to. It knows no prices.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from outlay.core import units
+from outlay.core.rates import price_speed, price_tier
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What pricing needs to know about one attempt; `at` is its start, microseconds UTC.
+
+    `names` are the model as served, then as requested, then other names it may be known by.
+    `segments` are `(model, usage)` of parts that were model calls of their own, each priced with
+    its own model and context band; what `usage` holds beyond them is priced as the call itself.
+    """
+
+    provider: str
+    names: tuple[str, ...]
+    at: int
+    usage: Mapping[str, int]
+    host_class: str = ""
+    region_class: str = ""
+    tier: str = ""
+    batch: bool = False
+    speed: str = ""
+    billed: str = "yes"
+    usage_source: str = "provider"
+    provider_cost_nanos: int | None = None
+    segments: tuple[tuple[str, Mapping[str, int]], ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+def call_of(fields: Mapping[str, Any], *, at: int) -> Call:
+    """Make a call from an event's captured fields, by their names in `core.event`.
+
+    `other_units` and `usage` (a reading's) may both be given; `segments` is a list or JSON text.
+    """
+    usage = {unit: int(fields.get(unit) or 0) for unit in units.EVENT_UNITS}
+    usage.update(fields.get("other_units") or {})
+    usage.update(fields.get("usage") or {})
+    tier, batch_tier = price_tier(fields.get("tier_served"), fields.get("tier_requested"))
+    segments, readable = _segments(fields.get("segments"))
+    return Call(
+        provider=fields.get("provider") or fields.get("operation") or "",
+        names=model_names(fields),
+        at=at,
+        usage={unit: count for unit, count in usage.items() if count > 0},
+        host_class=fields.get("host_class") or "",
+        region_class=fields.get("region_class") or "",
+        tier=tier,
+        batch=bool(fields.get("batch")) or batch_tier,
+        speed=price_speed(fields.get("speed")),
+        billed=fields.get("billed") or "yes",
+        usage_source=fields.get("usage_source") or "provider",
+        provider_cost_nanos=fields.get("provider_cost_nanos"),
+        segments=segments,
+        flags=() if readable else ("bad_segments",),
+    )
+
+
+NAME_FIELDS: Final = ("model_served", "model_requested", "deployment")
+"""Where a call's model names are looked for, in order; with none of them, its `name` counts."""
+
+
+def model_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names that a call's model may be priced under, best first."""
+    names = tuple(fields[name] for name in NAME_FIELDS if fields.get(name))
+    return names or ((fields["name"],) if fields.get("name") else ())
+
+
+def _segments(value: Any) -> tuple[tuple[tuple[str, Mapping[str, int]], ...], bool]:
+    """Read segments; the flag is false when they cannot be read whole, and none are returned."""
+    if not value:
+        return (), True
+    try:
+        items = json.loads(value) if isinstance(value, str) else value
+        made = []
+        for item in items:
+            usage = {str(u): c for u, c in item["usage"].items() if type(c) is int and c > 0}
+            made.append((str(item["model"] or ""), usage))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return (), False
+    return tuple(made), True

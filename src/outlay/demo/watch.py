@@ -1,0 +1,90 @@
+"""Both sides over HTTP: sets the server up, and asks it and the simulator for their totals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import httpx
+
+from outlay.demo.bill import LIST_PRICES
+from outlay.demo.compare import Comparison, Totals, billed_totals, compare
+from outlay.demo.drift import rate_differences
+from outlay.demo.tenants import TENANTS
+from outlay.errors import UnavailableError
+
+TIMEOUT_S: Final = 30.0
+MAX_TENANTS: Final = 10_000
+
+
+class Watch:
+    """Asks the server, with an admin key, and the simulator."""
+
+    def __init__(self, *, server: str, key: str, simulator: str) -> None:
+        self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+        self._server = server
+        self._simulator = simulator
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._since = datetime.now(UTC).isoformat()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def register_tenants(self) -> None:
+        """Tell the server who the tenants are, with plans and contracts."""
+        for tenant in TENANTS:
+            self._call("PUT", f"/v1/tenants/{tenant.tenant_id}", tenant.as_request())
+
+    def ingest_key(self) -> str:
+        """Make the key that the application sends events with: it can do nothing else."""
+        made = self._call("POST", "/v1/keys", {"name": "demo application", "scopes": ["ingest"]})
+        return str(made["secret"])
+
+    def price_drift(self) -> list[str]:
+        """Return what the server's price book says otherwise than the simulator's table."""
+        return rate_differences(
+            rate
+            for provider, models in LIST_PRICES.items()
+            for model in models
+            for rate in self._call(
+                "GET", f"/v1/prices?{urlencode({'provider': provider, 'model': model})}"
+            )["rates"]
+        )
+
+    def compare(self) -> tuple[Comparison, int]:
+        """Return both sides as they are now, and how many attempts the simulator is still at."""
+        metered = self._metered()
+        bill = self._get_bill()
+        return compare(metered, billed_totals(bill)), int(bill["in_flight"])
+
+    def _metered(self) -> dict[str, Totals]:
+        question = {
+            "metrics": ["cost", "attempts"],
+            "by": ["tenant"],
+            "from": self._since,
+            "limit": MAX_TENANTS,
+        }
+        answer = self._call("POST", "/v1/query", question)
+        names = [column["name"] for column in answer["columns"]]
+        at = [names.index(name) for name in ("tenant", "cost", "attempts")]
+        rows = ([row[index] for index in at] for row in answer["rows"])
+        return {str(tenant): Totals(int(cost), int(attempts)) for tenant, cost, attempts in rows}
+
+    def _get_bill(self) -> Any:
+        try:
+            return self._http.get(f"{self._simulator}/bill").raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"The simulator does not answer: {error!r}.") from error
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            reply = self._http.request(
+                method, self._server + path, json=body, headers=self._headers
+            )
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"The server does not answer: {error!r}.") from error
+        if reply.is_error:
+            raise UnavailableError(f"{method} {path} answered {reply.status_code}: {reply.text}")
+        return reply.json()

@@ -1,0 +1,306 @@
+"""Builds a price book from the installed package `genai-prices`, exactly and without the network.
+
+Owns the mapping of that catalogue's ids, units and conditions to ours, and the few corrections
+that it lacks. What cannot be said as rows is counted in the `CatalogueReport`, never guessed. It
+stores nothing: `Books.save_catalogue` does.
+
+How the catalogue is read: of a model's dated prices the last active one holds; a daily window
+holds inside the dates of its neighbours; a tier holds for the whole request once the input total
+is above its start; a variant overrides single prices for a batch call, a service tier or a speed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+from outlay.core import units
+from outlay.core.match import canonical_clause, canonical_provider
+from outlay.core.money import NANOS_PER_USD, RATE_SCALE
+from outlay.core.prices import ModelRow, PriceBook, RateRow
+from outlay.errors import UnavailableError
+
+PACKAGE: Final = "genai-prices"
+
+_TOKENS: Final = 1_000_000
+_MODALITIES: Final = ("", *(f"_{name}" for name in units.MODALITIES))
+
+
+def _token_units() -> Iterator[tuple[str, tuple[str, int]]]:
+    for suffix in _MODALITIES:
+        name = suffix[1:]
+        cache = f"cache_{name}_" if name else "cache_"
+        yield f"input{suffix}_mtok", (f"{units.INPUT}{suffix}", _TOKENS)
+        yield f"output{suffix}_mtok", (f"{units.OUTPUT}{suffix}", _TOKENS)
+        yield f"{cache}read_mtok", (f"{units.CACHE_READ}{suffix}", _TOKENS)
+        yield f"{cache}write_mtok", (f"{units.CACHE_WRITE}{suffix}", _TOKENS)
+        yield f"{cache}write_5m_mtok", (f"{units.CACHE_WRITE_5M}{suffix}", _TOKENS)
+        yield f"{cache}write_1h_mtok", (f"{units.CACHE_WRITE_1H}{suffix}", _TOKENS)
+
+
+UNITS: Final[Mapping[str, tuple[str, int]]] = {
+    **dict(_token_units()),
+    "output_reasoning_mtok": (units.REASONING, _TOKENS),
+    "output_citation_mtok": ("output_citation", _TOKENS),
+    "input_mchars": ("characters", 1_000_000),
+    "input_text_messages_kcount": ("text_messages", 1000),
+    "audio_hours": ("audio_seconds", 3600),
+    "input_audio_hours": ("audio_seconds", 3600),
+    "input_document_kpages": ("pages", 1000),
+    "input_annotated_document_kpages": ("annotated_pages", 1000),
+    "rerank_searches_kcount": ("search_units", 1000),
+    "web_searches_kcount": (units.WEB_SEARCH, 1000),
+    "social_searches_kcount": ("social_search", 1000),
+    "storage_searches_kcount": ("file_search", 1000),
+    "code_executions_kcount": ("code_execution", 1000),
+    "requests_kcount": (units.REQUESTS, 1000),
+}
+"""The catalogue's price keys: our unit, and how many of them one price is for."""
+
+US_ONLY_MODELS: Final = (
+    "claude-fable-5", "claude-fable-5-1", "claude-fable-5-2", "claude-haiku-5-5",
+    "claude-mythos-5-2", "claude-opus-4-6", "claude-opus-4-7", "claude-opus-4-8", "claude-opus-5",
+    "claude-opus-5-5", "claude-sonnet-4-6", "claude-sonnet-5", "claude-sonnet-5-5",
+)  # fmt: skip
+"""Anthropic's models from Opus 4.6 and Sonnet 4.6 on: `inference_geo: us` costs 1.1 times."""
+US_ONLY_FACTOR: Final = (11, 10)
+US_ONLY_SOURCE: Final = "platform.claude.com/docs/en/build-with-claude/data-residency"
+WEB_FETCH_SOURCE: Final = "platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool"
+
+
+@dataclass(slots=True)
+class CatalogueReport:
+    """What came of reading the catalogue: how much, and what could not be said, by reason."""
+
+    version: str = ""
+    models: int = 0
+    rates: int = 0
+    corrections: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    rounded: int = 0
+    """Rates that are not whole nano-dollars per million units, rounded half to even."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """When a price of the catalogue holds."""
+
+    start: int | None = None
+    end: int | None = None
+    window: str = ""
+
+
+def load_catalogue() -> PriceBook:
+    """Read the installed catalogue.
+
+    Raises:
+        UnavailableError: if the package is not installed.
+    """
+    return read_catalogue()[0]
+
+
+def read_catalogue() -> tuple[PriceBook, CatalogueReport]:
+    """Read the installed catalogue, and report what it held.
+
+    Raises:
+        UnavailableError: if the package is not installed.
+    """
+    try:
+        from genai_prices.data import providers
+
+        version = importlib.metadata.version(PACKAGE)
+    except ImportError as error:
+        raise UnavailableError(
+            f"the price catalogue {PACKAGE} is not installed",
+            hint="pip install 'outlay[server]', or load prices of your own.",
+        ) from error
+    report = CatalogueReport(version=version)
+    source = f"{PACKAGE} {version}"
+    models: list[ModelRow] = []
+    rates: dict[str, RateRow] = {}
+    for provider in providers:
+        owner = canonical_provider(provider.id)
+        for model in provider.models:
+            clause = canonical_clause(_clause(model.match))
+            models.append(ModelRow(owner, model.id, clause, source=source))
+            for row in _model_rates(owner, model, source, report):
+                rates.setdefault(row.rate_id, row)
+    report.models = len(models)
+    report.rates = len(rates)
+    for row in list(_corrections(rates.values())):
+        report.corrections += row.rate_id not in rates
+        rates.setdefault(row.rate_id, row)
+    return PriceBook(tuple(models), tuple(rates.values())), report
+
+
+def _clause(clause: Any) -> dict[str, Any]:
+    """Return a clause of the catalogue as ours; the kinds are the same."""
+    ((kind, value),) = vars(clause).items()
+    if isinstance(value, str):
+        return {kind: value}
+    return {kind.rstrip("_"): [_clause(part) for part in value]}
+
+
+def _model_rates(
+    provider: str, model: Any, source: str, report: CatalogueReport
+) -> Iterator[RateRow]:
+    prices = model.prices if isinstance(model.prices, list) else None
+    dated = (
+        [(_Period(), model.prices)]
+        if prices is None
+        else [(period, prices[i].prices) for i, period in _periods(prices)]
+    )
+    for period, price in dated:
+        yield from _rows(provider, model.id, price, source, report, _when(period))
+    for variant in model.price_variants or ():
+        said = _conditions(variant.when)
+        if said is None:
+            report.skipped["variant " + ",".join(sorted(variant.when))] += 1
+            continue
+        for _, period in _periods([variant]):
+            values = {**_when(period), **said}
+            yield from _rows(provider, model.id, variant.prices, source, report, values)
+
+
+def _periods(prices: list[Any]) -> Iterator[tuple[int, _Period]]:
+    """Yield `(index, period)` of each price that ever holds.
+
+    The last active one wins, so a price ends where a later one that is not a window begins, and
+    a later price without a condition leaves nothing of it. When none is active the first holds.
+    """
+    alone = len(prices) == 1
+    for index, price in enumerate(prices):
+        later = [p.constraint for p in prices[index + 1 :] if not _is_window(p.constraint)]
+        if any(constraint is None for constraint in later):
+            continue
+        ends = [_midnight(constraint.start_date) for constraint in later]
+        end = min(ends) if ends else None
+        constraint = price.constraint
+        if _is_window(constraint):
+            start = max(
+                (_midnight(p.constraint.start_date) for p in prices[:index] if _is_dated(p)),
+                default=None,
+            )
+            yield index, _Period(start, end, _window(constraint))
+            if index == 0 and not alone:
+                yield index, _Period(None, end)
+        else:
+            first = index == 0 and not alone
+            begin = None if constraint is None or first else _midnight(constraint.start_date)
+            if begin is None or end is None or begin < end:
+                yield index, _Period(begin, end)
+
+
+def _is_window(constraint: Any) -> bool:
+    return hasattr(constraint, "start_time")
+
+
+def _is_dated(price: Any) -> bool:
+    return hasattr(price.constraint, "start_date")
+
+
+def _midnight(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def _window(constraint: Any) -> str:
+    return f"{_utc(constraint.start_time):%H:%M:%S}-{_utc(constraint.end_time):%H:%M:%S}"
+
+
+def _utc(value: time) -> time:
+    if value.tzinfo is None:
+        return value
+    return datetime.combine(date(1970, 1, 2), value).astimezone(UTC).time()
+
+
+def _when(period: _Period) -> dict[str, Any]:
+    return {"valid_from": period.start, "valid_to": period.end, "window": period.window}
+
+
+def _conditions(when: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return a variant's conditions in our words, or `None` when we have none for them."""
+    said: dict[str, Any] = {}
+    for key, value in when.items():
+        if (key, value) == ("processing", "batch"):
+            said["batch"] = True
+        elif key == "service_tier":
+            said["tier"] = value
+        elif key == "speed":
+            said["speed"] = value
+        else:
+            return None
+    return said
+
+
+def _rows(
+    provider: str,
+    model: str,
+    prices: Any,
+    source: str,
+    report: CatalogueReport,
+    values: Mapping[str, Any],
+) -> Iterator[RateRow]:
+    seen: dict[str, Any] = {}
+    for key, price in vars(prices).items():
+        if price is None:
+            continue
+        known = UNITS.get(key)
+        if known is None:
+            report.skipped[f"unit {key}"] += 1
+            continue
+        unit, per = known
+        if seen.setdefault(unit, price) != price:
+            report.skipped[f"second price for {unit}"] += 1
+            continue
+        for start, amount in _bands(price):
+            nanos = _nanos_per_million(amount, per, report)
+            yield RateRow.make(
+                provider, model, unit, nanos, min_context=start, source=source, **values
+            )
+
+
+def _bands(price: Any) -> Iterator[tuple[int, Decimal]]:
+    """Yield `(first input total, price)`; the catalogue's tier holds above its start."""
+    if isinstance(price, Decimal):
+        yield 0, price
+        return
+    yield 0, price.base
+    for tier in price.tiers:
+        yield tier.start + 1, tier.price
+
+
+def _nanos_per_million(price: Decimal, per: int, report: CatalogueReport) -> int:
+    exact = price * NANOS_PER_USD * RATE_SCALE / per
+    nanos = int(exact.to_integral_value(rounding=ROUND_HALF_EVEN))
+    if nanos * per != price * NANOS_PER_USD * RATE_SCALE:
+        report.rounded += 1
+    return nanos
+
+
+def _corrections(rates: Iterable[RateRow]) -> Iterator[RateRow]:
+    """Yield what Anthropic publishes and the catalogue lacks: US-only inference, free fetches."""
+    up, down = US_ONLY_FACTOR
+    for row in rates:
+        if row.provider != "anthropic":
+            continue
+        if row.unit == units.WEB_SEARCH:
+            yield RateRow.make(
+                row.provider, row.model, units.WEB_FETCH, 0,
+                layer="correction", source=WEB_FETCH_SOURCE,
+            )  # fmt: skip
+        elif row.model in US_ONLY_MODELS and (
+            units.is_input(row.unit) or units.is_output(row.unit)
+        ):
+            nanos, rest = divmod(row.nanos_per_million * up, down)
+            if rest == 0:
+                yield RateRow.make(
+                    row.provider, row.model, row.unit, nanos, region_class="us", tier=row.tier,
+                    batch=row.batch, speed=row.speed, min_context=row.min_context,
+                    window=row.window, valid_from=row.valid_from, valid_to=row.valid_to,
+                    layer="correction", source=US_ONLY_SOURCE,
+                )  # fmt: skip

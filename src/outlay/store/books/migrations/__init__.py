@@ -1,0 +1,1 @@
+"""Alembic migrations of the books, run when they are opened."""

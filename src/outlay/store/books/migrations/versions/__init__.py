@@ -1,0 +1,1 @@
+"""One module per migration, in order; a published one never changes."""

@@ -1,0 +1,1 @@
+"""The one logical query model that every OLAP engine answers."""

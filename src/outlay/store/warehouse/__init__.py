@@ -1,0 +1,1 @@
+"""Warehouses: the record of every event for finance, with all its columns."""

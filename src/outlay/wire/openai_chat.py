@@ -1,0 +1,133 @@
+"""OpenAI chat completions and legacy completions, as all vendors of that shape speak them.
+
+The characters of a request, for an estimate of its input, are those of message contents (a string,
+or the text of parts) and of legacy prompts, and of nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from outlay.wire.base import Endpoint, Request, Status, as_dict, as_list, as_text
+from outlay.wire.openai_reader import (
+    OpenAiReader,
+    first_count,
+    messages_length,
+    strings_length,
+    text_length,
+)
+from outlay.wire.reader import BodyReader
+from outlay.wire.usage_object import is_name
+
+MAX_TOOL_CALLS: Final = 1024
+"""Distinct tool calls counted in one reply."""
+
+_STATUS: Final[dict[str, Status]] = {"content_filter": "refused", "length": "incomplete"}
+"""Finish reasons that are not a plain end; any other is `ok`."""
+
+_REASONING: Final = ("reasoning_content", "reasoning")
+"""Where vendors put reasoning text; both may repeat the same text, so the first one counts."""
+
+
+class OpenAiChatReader(OpenAiReader):
+    """Reads one attempt of `/chat/completions` or `/completions`."""
+
+    __slots__ = ("_calls", "_finish", "_refusal")
+
+    def __init__(self, request: Request, endpoint: Endpoint) -> None:
+        self._finish: str | None = None
+        self._refusal = False
+        self._calls: set[tuple[Any, Any]] = set()
+        super().__init__(request, endpoint)
+
+    def on_request(self, body: dict[str, Any]) -> None:
+        """Read what was asked."""
+        super().on_request(body)
+        self.reading.max_tokens = first_count(body, ("max_completion_tokens", "max_tokens"))
+
+    def on_json(self, body: dict[str, Any]) -> None:
+        """Read a whole completion."""
+        self._take_chunk(body, "message")
+        self.usage_final = self.usage is not None
+
+    def on_event(self, name: str, body: dict[str, Any]) -> None:  # noqa: ARG002 - a hook
+        """Read one chunk, or an error in its place."""
+        self._take_chunk(body, "delta")
+
+    def on_end(self) -> None:
+        """Settle how it ended, then the counts."""
+        reading = self.reading
+        reading.tool_calls = len(self._calls)
+        if self._finish is not None:
+            reading.finish_reason = self._finish if is_name(self._finish) else "unreadable"
+            if not self.errored:
+                reading.status = _STATUS.get(self._finish, "ok")
+        told = self.usage is not None
+        # Some servers leave [DONE] out: a finish reason with counts, or at the body's end, is it.
+        if self._finish is not None and (told or self.complete):
+            self.terminal = True
+        if self._refusal and self.terminal and reading.status == "ok":
+            reading.status = "refused"
+        if told and (self.terminal or self.errored):
+            self.usage_final = True
+        super().on_end()
+
+    def count_request_characters(self) -> int:
+        """Count the text of messages, or of a legacy prompt."""
+        body = self.request_body
+        return messages_length(body.get("messages")) + strings_length(body.get("prompt"))
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _take_chunk(self, body: dict[str, Any], part: str) -> None:
+        self.take_facts(body)
+        groq = as_dict(body.get("x_groq"))
+        self.take_usage(groq.get("usage"))
+        if as_list(as_dict(groq.get("usage_breakdown")).get("models")):
+            # Several models worked, but each row repeats the sum: only the sum is counted.
+            self.evidence["usage_breakdown"] = groq["usage_breakdown"]
+            self.reading.find("compound")
+        for choice in map(as_dict, as_list(body.get("choices"))):
+            self._take_choice(choice, part)
+        self.take_usage(body.get("usage"))
+        for error in (body.get("error"), groq.get("error")):
+            if error:
+                self.fail(error)
+
+    def _take_choice(self, choice: dict[str, Any], part: str) -> None:
+        # Moonshot puts the usage of a stream into the last choice.
+        self.take_usage(choice.get("usage"))
+        reason = as_text(choice.get("finish_reason"))
+        if reason is not None and self._finish != "content_filter":
+            self._finish = reason
+        message = as_dict(choice.get(part))
+        refusal = text_length(message.get("refusal"))
+        self._refusal = self._refusal or refusal > 0
+        seen = (
+            refusal + text_length(message.get("content")) + len(as_text(choice.get("text")) or "")
+        )
+        seen += len(as_text(as_dict(message.get("audio")).get("transcript")) or "")
+        for name in _REASONING:
+            if text := as_text(message.get(name)):
+                seen += len(text)
+                break
+        index = choice.get("index") if isinstance(choice.get("index"), int) else 0
+        for place, call in enumerate(map(as_dict, as_list(message.get("tool_calls")))):
+            number = call.get("index")
+            self._note_call(index, number if isinstance(number, int) else place)
+            seen += len(as_text(as_dict(call.get("function")).get("arguments")) or "")
+        if isinstance(message.get("function_call"), dict):
+            self._note_call(index, "function")
+            seen += len(as_text(message["function_call"].get("arguments")) or "")
+        self.output_characters += seen
+
+    def _note_call(self, choice: Any, call: Any) -> None:
+        if len(self._calls) < MAX_TOOL_CALLS:
+            self._calls.add((choice, call))
+
+
+SURFACES: Final[dict[str, type[BodyReader]]] = {
+    "openai.chat": OpenAiChatReader,
+    "openai.completions": OpenAiChatReader,
+}
+"""The reader of each surface this module speaks."""

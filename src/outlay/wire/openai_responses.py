@@ -1,0 +1,226 @@
+"""OpenAI's Responses API: created, streamed, run in the background, compacted, or fetched again.
+
+Counts come from the whole response object or the terminal event. A background response that is not
+done yet is billed by the later reading that shows it done; `response_id` ties the two, and the
+finding `retrieved` marks a reading that did not create the response. The characters of a request
+are those of `instructions` and of `input`: a string, or the contents of its items.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Final
+
+from outlay.core import units
+from outlay.wire.base import Endpoint, Reading, Request, Status, as_count, as_dict, as_list, as_text
+from outlay.wire.openai_reader import OpenAiReader, first_count, messages_length, text_length
+from outlay.wire.openai_usage import RESPONSES, Shape
+from outlay.wire.reader import BodyReader
+from outlay.wire.usage_object import drift, is_name, numbers_and_names
+
+_TERMINAL: Final = frozenset(
+    ("response.completed", "response.failed", "response.incomplete", "response.cancelled")
+)
+_STATUS: Final[dict[str, Status]] = {
+    "completed": "ok",
+    "incomplete": "incomplete",
+    "failed": "error",
+    "cancelled": "aborted",
+}
+_PENDING: Final = ("queued", "in_progress")
+
+_SERVER_TOOLS: Final = frozenset(
+    (
+        "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call",
+        "mcp_call", "tool_search_call",
+    )
+)  # fmt: skip
+"""Calls that the provider runs itself: not tool calls asked of the caller."""
+
+_UNPRICED_TOOLS: Final = ("code_interpreter_call", "image_generation_call")
+"""Server tools charged by something that the response does not count."""
+
+FILE_SEARCH: Final = "file_search"
+
+MAX_ITEM_KINDS: Final = 32
+"""Different kinds of output items counted in one response."""
+
+_STORED: Final = re.compile(r"/responses/(?!compact$|input_tokens$)([^/]+)(/cancel)?$")
+
+
+def stored_response_id(method: str, path: str) -> str | None:
+    """Return the id when the request looks at (or cancels) a stored response."""
+    match = _STORED.search(path)
+    if match is None or method.upper() != ("POST" if match[2] else "GET"):
+        return None
+    return match[1]
+
+
+class OpenAiResponsesReader(OpenAiReader):
+    """Reads one attempt of `/responses`, or of a later look at a stored response."""
+
+    __slots__ = ("_background", "_items", "_refusal", "_response", "_stored")
+
+    shape: ClassVar[Shape] = RESPONSES
+
+    def __init__(self, request: Request, endpoint: Endpoint) -> None:
+        self._response: dict[str, Any] = {}
+        """The response object of the terminal event or of the body, without its output."""
+        self._items: dict[str, int] = {}
+        """Output items by kind."""
+        self._background = False
+        self._refusal = False
+        self._stored = stored_response_id(request.method, request.path)
+        super().__init__(request, endpoint)
+        if self._stored is not None:
+            self.reading.response_id = self._stored
+            self.reading.find("retrieved")
+
+    def on_request(self, body: dict[str, Any]) -> None:
+        """Read what was asked."""
+        super().on_request(body)
+        self.reading.max_tokens = first_count(body, ("max_output_tokens",))
+        self._background = body.get("background") is True
+
+    def on_json(self, body: dict[str, Any]) -> None:
+        """Read a whole response object."""
+        self._take_response(body)
+        for item in map(as_dict, as_list(body.get("output"))):
+            self.output_characters += text_length(item.get("content"))
+            self.output_characters += len(as_text(item.get("arguments")) or "")
+        if body.get("error") and body.get("object") != "response":
+            self.fail(body["error"])
+
+    def on_event(self, name: str, body: dict[str, Any]) -> None:
+        """Read one stream event."""
+        kind = as_text(body.get("type")) or name
+        if kind.endswith(".delta"):
+            # Audio deltas are bytes in base64, not text.
+            if kind != "response.audio.delta":
+                self.output_characters += len(as_text(body.get("delta")) or "")
+            self._refusal = self._refusal or kind == "response.refusal.delta"
+        elif kind in _TERMINAL:
+            self._take_response(as_dict(body.get("response")))
+            self.terminal = True
+        elif kind == "response.output_item.done":
+            self._take_item(as_dict(body.get("item")))
+        elif kind == "error":
+            self.fail(body.get("error") or {"code": body.get("code")})
+        elif isinstance(body.get("response"), dict):
+            self.take_facts(body["response"])
+
+    def on_end(self) -> None:
+        """Settle how it ended, then the counts and what is charged beside them."""
+        self._settle_status(self._response)
+        if self._stored is not None and not self._bills_now():
+            if self.usage is not None:
+                self.reading.usage_raw = numbers_and_names(self.usage)
+            self.usage = None
+            self.usage_final = True
+            self.reading.operation = "other"
+            return
+        self.reading.tool_calls = sum(
+            count
+            for kind, count in self._items.items()
+            if kind.endswith("_call") and kind not in _SERVER_TOOLS
+        )
+        status = self.reading.http_status
+        if status is not None and status < 400:
+            self._settle_tools(as_dict(self._response.get("tool_usage")))
+        self.usage_final = self.usage_final or self.usage is not None
+        super().on_end()
+        if self.reading.status == "aborted" and self.usage is None:
+            # Cancelled while it ran: what it had made may be billed.
+            self.terminal = False
+
+    def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
+        """End the attempt; a look at a stored response that bills nothing costs nothing."""
+        reading = super().finish(complete=complete, error=error)
+        if self._stored is not None and not self._bills_now():
+            reading.billed = "no"
+        return reading
+
+    def take_facts(self, body: dict[str, Any]) -> None:
+        """Read what a response object states; it may be one that is still being made."""
+        super().take_facts(body)
+        if body.get("background") is True:
+            self._background = True
+
+    def count_request_characters(self) -> int:
+        """Count the text of the instructions and of the input."""
+        given = self.request_body.get("input")
+        asked = len(given) if isinstance(given, str) else messages_length(given)
+        return text_length(self.request_body.get("instructions")) + asked
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _bills_now(self) -> bool:
+        """Tell whether a stored response that was looked at is charged by this reading."""
+        return self._background and self._response.get("status") in _STATUS
+
+    def _take_response(self, response: dict[str, Any]) -> None:
+        self.take_facts(response)
+        self.take_usage(response.get("usage"))
+        if output := as_list(response.get("output")):
+            self._items.clear()
+            for item in map(as_dict, output):
+                self._take_item(item)
+        self._response = {key: value for key, value in response.items() if key != "output"}
+
+    def _take_item(self, item: dict[str, Any]) -> None:
+        kind = as_text(item.get("type")) or ""
+        action = as_dict(item.get("action")).get("type")
+        if kind == "web_search_call" and action not in (None, "search"):
+            # Opening a page that was found is not charged.
+            return
+        if any(as_dict(part).get("type") == "refusal" for part in as_list(item.get("content"))):
+            self._refusal = True
+        if kind in self._items or len(self._items) < MAX_ITEM_KINDS:
+            self._items[kind] = self._items.get(kind, 0) + 1
+
+    def _settle_status(self, response: dict[str, Any]) -> None:
+        reading, status = self.reading, as_text(response.get("status"))
+        if self._background:
+            reading.find("background")
+        if status in _PENDING:
+            # Nothing is charged yet: the reading that shows it done is.
+            reading.billed = "no"
+            self.usage_final = True
+        elif status in _STATUS:
+            reading.status = _STATUS[status]
+        elif status is not None:
+            drift(reading, f"status.{status}")
+        if status == "failed":
+            self.fail(response.get("error"))
+        reason = as_text(as_dict(response.get("incomplete_details")).get("reason")) or status
+        if reason is not None:
+            reading.finish_reason = reason if is_name(reason) else "unreadable"
+        refused = (self._refusal and self.terminal) or reason == "content_filter"
+        if refused and reading.status in ("ok", "incomplete"):
+            reading.status = "refused"
+
+    def _settle_tools(self, told: dict[str, Any]) -> None:
+        """Put server tools, which are charged in addition to `usage`."""
+        reading, items = self.reading, self._items
+        searches = items.get("web_search_call", 0)
+        if isinstance(told.get("web_search"), dict):
+            searches = as_count(told["web_search"].get("num_requests"))
+        reading.put(units.WEB_SEARCH, searches)
+        reading.put(FILE_SEARCH, items.get("file_search_call", 0))
+        images = as_dict(told.get("image_gen"))
+        for side in ("input", "output"):
+            details = as_dict(images.get(f"{side}_tokens_details"))
+            image = as_count(details.get("image_tokens"))
+            reading.put(f"image_gen_{side}_image", image)
+            reading.put(f"image_gen_{side}_text", as_count(images.get(f"{side}_tokens")) - image)
+        if as_count(images.get("total_tokens")):
+            reading.find("unpriced_tool:image_gen")
+        for kind in _UNPRICED_TOOLS:
+            if kind in items and not (images and kind.startswith("image")):
+                reading.find(f"unpriced_tool:{kind.removesuffix('_call')}")
+        if searches or images:
+            self.evidence["tool_usage"] = told
+
+
+SURFACES: Final[dict[str, type[BodyReader]]] = {"openai.responses": OpenAiResponsesReader}
+"""The reader of each surface this module speaks."""

@@ -1,0 +1,264 @@
+"""OpenAI-shaped `usage` objects, turned into disjoint buckets.
+
+The input counter includes cache reads, cache writes and every modality; the output counter
+includes reasoning, unless the vendor's row says that it is additive. What does not add up is
+clamped and found as `identity:<what>`. Nothing here looks at prompts or completions, and nothing
+raises on a malformed object.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from outlay.core import units
+from outlay.core.event import MAX_COUNT
+from outlay.core.money import MAX_NANOS, nanos_from_usd
+from outlay.wire.base import MAX_BODY_BYTES, Reading, as_dict
+from outlay.wire.usage_object import count_of, note_drift
+from outlay.wire.vendors import Vendor
+
+CITATIONS: Final = "output_citation"
+"""Tokens of cited text, counted beside the completion (Perplexity)."""
+
+_TICKS_EXPONENT: Final = -10
+"""1e10 ticks are one dollar (xAI)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The names that one API gives to the counters."""
+
+    input: str
+    output: str
+    input_details: str
+    output_details: str
+
+
+CHAT: Final = Shape(
+    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
+)
+RESPONSES: Final = Shape(
+    "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
+)
+
+_KNOWN: Final = frozenset(
+    (
+        *(getattr(shape, name) for shape in (CHAT, RESPONSES) for name in Shape.__slots__),
+        "total_tokens", "cached_tokens", "reasoning_tokens", "citation_tokens",
+        "num_search_queries", "search_context_size", "num_sources_used", "prompt_cache_hit_tokens",
+        "prompt_cache_miss_tokens", "prompt_audio_seconds", "cost", "cost_details", "is_byok",
+        "cost_in_usd_ticks", "server_tool_use_details", "server_tool_use", "queue_time",
+        "prompt_time", "completion_time", "total_time", "tool_calls_details",
+    )
+)  # fmt: skip
+_KNOWN_INPUT: Final = frozenset(
+    (
+        "cached_tokens", "cache_read_input_tokens", "cache_write_tokens",
+        "cache_write_tokens_details",
+        "cached_tokens_details", "text_tokens", "audio_tokens", "image_tokens", "video_tokens",
+    )
+)  # fmt: skip
+_KNOWN_OUTPUT: Final = frozenset(
+    (
+        "reasoning_tokens", "audio_tokens", "image_tokens", "video_tokens", "text_tokens",
+        "accepted_prediction_tokens", "rejected_prediction_tokens",
+    )
+)  # fmt: skip
+_WRITE_UNITS: Final = {
+    "ttl_30m_tokens": units.CACHE_WRITE_30M,
+    "ttl_12h_tokens": units.CACHE_WRITE_12H,
+}
+
+
+def load_exact(raw: bytes) -> Any:
+    """Parse JSON with every fraction as an exact decimal, or return `None`."""
+    if not raw or len(raw) > MAX_BODY_BYTES:
+        return None
+    try:
+        return json.loads(raw, parse_float=Decimal)
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+
+
+def without_decimals(value: Any, depth: int = 0) -> Any:
+    """Copy a usage object with floats for decimals, as the rest of the codec knows numbers."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if depth < 6 and isinstance(value, dict):
+        return {key: without_decimals(item, depth + 1) for key, item in value.items()}
+    if depth < 6 and isinstance(value, list):
+        return [without_decimals(item, depth + 1) for item in value]
+    return value
+
+
+def has_counts(usage: dict[str, Any]) -> bool:
+    """Tell whether the object counts tokens at all."""
+    return any(isinstance(usage.get(key), int) for key in (CHAT.input, RESPONSES.input)) or any(
+        isinstance(usage.get(key), int) for key in (CHAT.output, RESPONSES.output, "total_tokens")
+    )
+
+
+def shape_of(usage: dict[str, Any]) -> Shape:
+    """Return the shape of an object from an API that is not known."""
+    return RESPONSES if RESPONSES.input in usage else CHAT
+
+
+def stated_cost(reading: Reading, usage: dict[str, Any], vendor: Vendor) -> int | None:
+    """Return the cost that the vendor states in its usage object, in nano-dollars.
+
+    `usage` is as parsed by `load_exact`. With the caller's own upstream key (`is_byok`) the stated
+    cost is the vendor's fee, and the upstream's cost is added.
+    """
+    if vendor.cost == "ticks":
+        ticks = usage.get("cost_in_usd_ticks")
+        if not isinstance(ticks, int) or isinstance(ticks, bool) or abs(ticks) > MAX_NANOS * 10:
+            return None
+        return _nanos(reading, Decimal(ticks).scaleb(_TICKS_EXPONENT))
+    if vendor.cost != "usd":
+        return None
+    cost = usage.get("cost")
+    nanos = _nanos(reading, cost.get("total_cost") if isinstance(cost, dict) else cost)
+    if nanos is not None and usage.get("is_byok") is True:
+        upstream = as_dict(usage.get("cost_details")).get("upstream_inference_cost")
+        nanos += _nanos(reading, upstream) or 0
+    return nanos
+
+
+def _nanos(reading: Reading, amount: Any) -> int | None:
+    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        return None
+    value = Decimal(amount)
+    if value.is_signed() or not value.is_finite() or value.adjusted() > 9:
+        reading.find("bad_cost")
+        return None
+    nanos = nanos_from_usd(value)
+    return nanos if nanos <= MAX_NANOS else None
+
+
+def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) -> None:
+    """Put the buckets of one usage object (without decimals) into the reading."""
+    counts = _Counts(reading, usage)
+    note_drift(reading, usage, _KNOWN)
+    total_in, total_out = counts.of(shape.input), counts.of(shape.output)
+    _fill_input(reading, counts, as_dict(usage.get(shape.input_details)), total_in)
+    extra = _fill_output(
+        reading,
+        counts,
+        as_dict(usage.get(shape.output_details)),
+        total_out,
+        additive=vendor.reasoning_additive and (shape is CHAT),
+    )
+    _fill_fees(reading, counts)
+    total = counts.of("total_tokens")
+    sums = {total_in + total_out + extra}
+    if vendor.total_partial:
+        sums.add(total_in + total_out)
+    if total and (total_in or total_out) and total not in sums:
+        reading.find("identity:total")
+
+
+class _Counts:
+    """Reads counters: whole, not negative, bounded; anything else is a finding."""
+
+    __slots__ = ("reading", "usage")
+
+    def __init__(self, reading: Reading, usage: dict[str, Any]) -> None:
+        self.reading = reading
+        self.usage = usage
+
+    def of(self, key: str, within: dict[str, Any] | None = None) -> int:
+        counters = self.usage if within is None else within
+        value = counters.get(key)
+        if value is None or value == 0:
+            return 0
+        if type(value) is int and 0 < value <= MAX_COUNT:
+            return value
+        count = count_of(self.reading, counters, key)
+        if count < 0:
+            self.reading.find(f"negative:{key}")
+        elif count > MAX_COUNT:
+            self.reading.find(f"too_large:{key}")
+        return count if 0 <= count <= MAX_COUNT else 0
+
+    def subset(self, what: str, count: int, whole: int) -> int:
+        """Return a part of a whole, clamped to it."""
+        if count > whole:
+            self.reading.find(f"identity:{what}")
+        return min(count, whole)
+
+
+def _fill_input(reading: Reading, counts: _Counts, details: dict[str, Any], total: int) -> None:
+    note_drift(reading, details, _KNOWN_INPUT, "input.")
+    read = counts.subset("cache_read", _cache_read(counts, details), total)
+    write = counts.subset("cache_write", counts.of("cache_write_tokens", details), total - read)
+    rest = total - read - write
+    cached = as_dict(details.get("cached_tokens_details"))
+    for modality in units.MODALITIES:
+        key = f"{modality}_tokens"
+        if not details.get(key):
+            continue
+        count = counts.subset("input", counts.of(key, details), total)
+        told = min(counts.of(key, cached), count, read)
+        reading.put(f"{units.CACHE_READ}_{modality}", told)
+        read -= told
+        # Cached tokens may be of this modality without saying so: they stay cached tokens.
+        fresh = min(count - told, rest)
+        reading.put(f"{units.INPUT}_{modality}", fresh)
+        rest -= fresh
+    reading.put(units.CACHE_READ, read)
+    by_ttl = as_dict(details.get("cache_write_tokens_details"))
+    for key, unit in _WRITE_UNITS.items() if by_ttl else ():
+        part = counts.subset("cache_write_ttl", counts.of(key, by_ttl), write)
+        reading.put(unit, part)
+        write -= part
+    reading.put(units.CACHE_WRITE, write)
+    reading.put(units.INPUT, rest)
+
+
+def _cache_read(counts: _Counts, details: dict[str, Any]) -> int:
+    """Return cached input tokens: in the details, at the top level, or as hits and misses."""
+    usage = counts.usage
+    if "prompt_cache_hit_tokens" in usage:
+        hit = counts.of("prompt_cache_hit_tokens")
+        if hit + counts.of("prompt_cache_miss_tokens") != counts.of(CHAT.input):
+            counts.reading.find("identity:cache_hit_miss")
+        return hit
+    for key in ("cached_tokens", "cache_read_input_tokens"):
+        if details.get(key) is not None:
+            return counts.of(key, details)
+    return counts.of("cached_tokens")
+
+
+def _fill_output(
+    reading: Reading, counts: _Counts, details: dict[str, Any], total: int, *, additive: bool
+) -> int:
+    """Put the output side; return the tokens that are outside of the output counter."""
+    note_drift(reading, details, _KNOWN_OUTPUT, "output.")
+    reasoning = counts.of("reasoning_tokens", details) or counts.of("reasoning_tokens")
+    rest, extra = total, reasoning
+    if not additive:
+        reasoning = counts.subset("reasoning", reasoning, total)
+        rest, extra = total - reasoning, 0
+    reading.put(units.REASONING, reasoning)
+    for modality in units.MODALITIES:
+        part = counts.subset("output", counts.of(f"{modality}_tokens", details), rest)
+        reading.put(f"{units.OUTPUT}_{modality}", part)
+        rest -= part
+    reading.put(units.OUTPUT, rest)
+    citations = counts.of("citation_tokens")
+    reading.put(CITATIONS, citations)
+    return extra + citations
+
+
+def _fill_fees(reading: Reading, counts: _Counts) -> None:
+    """Put what is charged beside tokens."""
+    searches = counts.of("num_search_queries")
+    for key in ("server_tool_use_details", "server_tool_use"):
+        searches = searches or counts.of("web_search_requests", as_dict(counts.usage.get(key)))
+    perplexity = as_dict(as_dict(counts.usage.get("tool_calls_details")).get("search_web"))
+    reading.put(units.WEB_SEARCH, searches or counts.of("invocation", perplexity))
+    reading.put("search_sources", counts.of("num_sources_used"))
+    reading.put("audio_seconds", counts.of("prompt_audio_seconds"))

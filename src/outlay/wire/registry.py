@@ -1,0 +1,298 @@
+"""Finds who is behind a request, by host and path, and opens the reader for it.
+
+The SDK that made the request does not matter. Private hosts (gateways, simulators, self-hosted
+servers) are recognised only through the `hosts` setting; a path that merely looks familiar on an
+unlisted host is not. Runs on each call of host applications, so decisions are kept, bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from outlay.wire import paths
+from outlay.wire.base import Endpoint, Reader, Reading, Request
+from outlay.wire.reader import BodyReader
+from outlay.wire.vendors import BY_NAME, Vendor, by_host, unlisted
+
+MAX_KEPT_DECISIONS: Final = 1024
+"""Decisions kept by method, URL without query, and hosts; all are dropped when it is full."""
+MAX_KEPT_URL: Final = 512
+"""Longer URLs are decided anew each time."""
+
+_MODULES: Final = {
+    "openai.chat": "openai_chat",
+    "openai.completions": "openai_chat",
+    "openai.responses": "openai_responses",
+    "openai.embeddings": "openai_embeddings",
+    "anthropic.messages": "anthropic",
+    "google.generate": "google",
+    "google.embed": "google",
+}
+"""Where each surface's reader is; imported when it is first needed."""
+
+_PRIVATE_BASES: Final = ("/v1", "")
+"""Bases tried on a private host beside the vendor's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    endpoint: Endpoint
+    finding: str = ""
+
+
+_kept: dict[tuple[str, str, tuple[tuple[str, str], ...]], _Decision | None] = {}
+_readers: dict[str, type[BodyReader]] = {}
+
+
+def find_endpoint(request: Request, *, hosts: Mapping[str, str] | None = None) -> Endpoint | None:
+    """Return where the request goes, or `None` when it is no provider that we know.
+
+    Args:
+        request: the attempt as it leaves.
+        hosts: private hosts, `"host[:port][/prefix]"` to vendor name. The longest prefix wins, and
+            the vendor's own base path is then looked for under it.
+    """
+    decision = _decide(request, hosts)
+    return None if decision is None else decision.endpoint
+
+
+def open_reader(request: Request, *, hosts: Mapping[str, str] | None = None) -> Reader | None:
+    """Return a reader for the request, or `None` when it is no provider that we know.
+
+    The reading's surface is `<vendor>.free` for an endpoint known to cost nothing, and
+    `<vendor>.unknown` (with the finding `unknown_endpoint`) for one of a known vendor that is not
+    known. A vendor name in `hosts` that is not in the table is read as a vendor of common shape,
+    with the finding `unknown_vendor`.
+    """
+    decision = _decide(request, hosts)
+    if decision is None:
+        return None
+    endpoint = decision.endpoint
+    if endpoint.surface.endswith(".free"):
+        from outlay.wire.fallback import FreeReader
+
+        return FreeReader(Reading(endpoint.provider, endpoint.surface, endpoint.vendor))
+    reader = _reader_class(endpoint.surface)(request, endpoint)
+    if decision.finding:
+        reader.reading.find(decision.finding)
+    return reader
+
+
+def _reader_class(surface: str) -> type[BodyReader]:
+    found = _readers.get(surface)
+    if found is None:
+        if surface in _MODULES:
+            module = import_module(f"outlay.wire.{_MODULES[surface]}")
+            found = module.SURFACES[surface]
+        else:
+            from outlay.wire.fallback import UnknownReader
+
+            found = UnknownReader
+        _readers[surface] = found
+    return found
+
+
+def _decide(request: Request, hosts: Mapping[str, str] | None) -> _Decision | None:
+    url = request.url.partition("?")[0]
+    key = (request.method, url, tuple(hosts.items()) if hosts else ())
+    try:
+        return _kept[key]
+    except KeyError:
+        pass
+    decision = _find(request.method.upper(), url, hosts or {})
+    if len(url) <= MAX_KEPT_URL:
+        if len(_kept) >= MAX_KEPT_DECISIONS:
+            _kept.clear()
+        _kept[key] = decision
+    return decision
+
+
+def _find(method: str, url: str, hosts: Mapping[str, str]) -> _Decision | None:
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return None
+    path = unquote(parts.path)
+    private = _private(host, port, path, hosts)
+    if private is not None:
+        name, path = private
+        vendor = BY_NAME.get(name) or unlisted(name)
+        finding = "" if name in BY_NAME else "unknown_vendor"
+        return _Decision(_on_vendor(method, host, path, vendor, private=True), finding)
+    public = by_host(host)
+    if public is None:
+        return None
+    return _Decision(_on_vendor(method, host, path, public, private=False))
+
+
+def _private(
+    host: str, port: int | None, path: str, hosts: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """Return the vendor name and the rest of the path of the longest matching entry."""
+    best: tuple[int, bool] | None = None
+    found = None
+    for entry, name in hosts.items():
+        where = entry.rpartition("://")[2].rstrip("/")
+        authority, slash, prefix = where.partition("/")
+        prefix = slash + prefix
+        with_port = f"{host}:{port}" if port is not None else None
+        exact = authority.lower() == with_port
+        if not host or (not exact and authority.lower() != host):
+            continue
+        if prefix and path != prefix and not path.startswith(prefix + "/"):
+            continue
+        rank = (len(prefix), exact)
+        if best is None or rank > best:
+            best, found = rank, (name.strip().lower(), path[len(prefix) :])
+    return found
+
+
+def _on_vendor(method: str, host: str, path: str, vendor: Vendor, *, private: bool) -> Endpoint:
+    path = path.rstrip("/")
+    found = _billed(method, path, vendor, private=private)
+    if found is None:
+        free = _is_free(method, path, vendor, private=private)
+        operation = "other"
+        if not free:
+            operation = next((op for part, op in paths.OPERATIONS if part in path), "other")
+        found = Endpoint(
+            provider=vendor.provider,
+            vendor=vendor.name,
+            surface=f"{vendor.name}.{'free' if free else 'unknown'}",
+            operation=operation,
+            host_class=vendor.host_class,
+        )
+    return replace(found, region_class=found.region_class or _region(host, vendor))
+
+
+def _region(host: str, vendor: Vendor) -> str:
+    """Return the residency named by the host; it decides the price of some vendors."""
+    if vendor.name == "openai" and host.endswith(".api.openai.com"):
+        region = host.removesuffix(".api.openai.com")
+        return "" if region == "mtls" else region
+    return ""
+
+
+def _is_free(method: str, path: str, vendor: Vendor, *, private: bool) -> bool:
+    if method != "POST":
+        return not paths.RESULTS.search(path)
+    if vendor.google and (path.rpartition(":")[2] in paths.GOOGLE_FREE or "/upload/" in path):
+        return True
+    if paths.STORED.search(path) or (vendor.name == "aws" and paths.BEDROCK_FREE.search(path)):
+        return True
+    bases = (*vendor.openai, *vendor.anthropic, *(_PRIVATE_BASES if private else ()))
+    rests = [rest for base in bases if (rest := _below(path, base, {})) is not None]
+    return any(
+        rest == free or rest.startswith(free + "/")
+        for rest in rests
+        for free in (*paths.FREE, *vendor.free)
+    )
+
+
+def _billed(method: str, path: str, vendor: Vendor, *, private: bool) -> Endpoint | None:
+    """Return the endpoint if it has a codec."""
+    if vendor.google and (found := _google(method, path)) is not None:
+        return found
+    if vendor.name == "aws" and method == "POST" and (m := paths.BEDROCK_INVOKE.search(path)):
+        return Endpoint(
+            "aws", "anthropic", "anthropic.messages", "chat", "bedrock", model=m["model"]
+        )
+    more = _PRIVATE_BASES if private else ()
+    if vendor.anthropic and method == "POST":
+        for base in (*vendor.anthropic, *more):
+            if path.startswith(base) and (row := paths.ANTHROPIC.get(path[len(base) :])):
+                dialect = vendor.anthropic_dialect or vendor.name
+                return Endpoint(vendor.provider, dialect, *row, vendor.host_class)
+    if vendor.openai:
+        for base in (*vendor.openai, *more):
+            if (found := _openai(method, path, base, vendor)) is not None:
+                return found
+    return None
+
+
+def _openai(method: str, path: str, base: str, vendor: Vendor) -> Endpoint | None:
+    named: dict[str, str] = {}
+    rest = _below(path, base, named)
+    if rest is None:
+        return None
+    if (row := _openai_row(method, rest)) is None:
+        return None
+    provider = vendor.provider
+    if "provider" in named:
+        provider = f"{provider}_{named['provider']}"
+    return Endpoint(
+        provider,
+        vendor.openai_dialect or vendor.name,
+        *row,
+        vendor.host_class,
+        deployment=named.get("deployment"),
+    )
+
+
+def _openai_row(method: str, rest: str) -> tuple[str, str] | None:
+    if method == "POST" and (row := paths.OPENAI.get(rest)) is not None:
+        return row
+    if rest.startswith("/responses/"):
+        from outlay.wire.openai_responses import stored_response_id
+
+        if stored_response_id(method, rest) is not None:
+            return paths.OPENAI["/responses"]
+    return None
+
+
+def _below(path: str, base: str, named: dict[str, str]) -> str | None:
+    """Return what follows the base in the path; `{name}` in the base takes one segment."""
+    if "{" not in base:
+        return path[len(base) :] if path.startswith(base) else None
+    segments = path.split("/")
+    wanted = base.split("/")
+    if len(segments) <= len(wanted):
+        return None
+    for want, segment in zip(wanted, segments, strict=False):
+        if want.startswith("{"):
+            if not segment:
+                return None
+            named[want[1:-1]] = segment
+        elif want != segment:
+            return None
+    return "/" + "/".join(segments[len(wanted) :])
+
+
+def _google(method: str, path: str) -> Endpoint | None:
+    if method != "POST":
+        return None
+    if match := paths.GOOGLE_CHAT.match(path):
+        row = paths.OPENAI.get(match["rest"])
+        region = _google_region(match["location"])
+        return row and Endpoint("google", "google", *row, "vertex", region)
+    match = paths.GOOGLE.match(path)
+    if match is None:
+        return None
+    vertex = bool(match["location"] or match["publisher"] or match["kind"] == "endpoints")
+    model, verb = match["model"], match["verb"]
+    surface, operation = paths.GOOGLE_VERBS.get(verb, ("", ""))
+    dialect = "google"
+    if verb == "predict" and "embedding" in model:
+        surface, operation = "google.embed", "embeddings"
+    elif surface == "raw":
+        surface, dialect = paths.RAW.get(match["publisher"] or "", ("", ""))
+    if not surface:
+        return None
+    return Endpoint(
+        "google",
+        dialect,
+        surface,
+        operation,
+        host_class="vertex" if vertex else "ai_studio",
+        region_class=_google_region(match["location"]) if vertex else "",
+        model=model,
+    )
+
+
+def _google_region(location: str | None) -> str:
+    return "global" if location in (None, "global") else "regional"

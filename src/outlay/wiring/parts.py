@@ -1,0 +1,75 @@
+"""How the running parts are, in the words of the API; and pricing that counts what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from outlay.api.services import PartState
+from outlay.core.event import UNATTRIBUTED
+from outlay.core.prices import PriceBook
+from outlay.enrich.price import price_table
+from outlay.enrich.pump import SinkPump
+from outlay.enrich.worker import Enricher
+from outlay.errors import OutlayError
+
+
+class CountingPrice:
+    """Prices events, and counts those without a price and those without a tenant.
+
+    A step that is tried again counts again.
+    """
+
+    def __init__(self) -> None:
+        self.counts = {"unpriced": 0, "unattributed": 0}
+
+    def __call__(self, events: pa.Table, book: PriceBook) -> Mapping[str, Any]:
+        """Return the cost columns of events."""
+        priced: Mapping[str, Any] = price_table(events, book)
+        self.counts["unpriced"] += _equal(priced["price_basis"], "unpriced")
+        self.counts["unattributed"] += _equal(events.column("tenant_id"), UNATTRIBUTED)
+        return priced
+
+
+def _equal(column: Any, value: str) -> int:
+    return int(pc.sum(pc.equal(column, value)).as_py() or 0)
+
+
+def of_enricher(worker: Enricher, price: CountingPrice) -> PartState:
+    """Return the state of the enrichment worker."""
+    try:
+        state = worker.state()
+    except OutlayError as error:
+        return PartState("enrich", ok=False, error=error.message)
+    return PartState(
+        "enrich",
+        ok=state.running and not state.failures,
+        offset=state.offset,
+        lag_events=state.lag_records,
+        error=state.last_error if state.failures else None,
+        counts={
+            "enriched": state.events,
+            "duplicate": state.duplicates,
+            "dead": state.dead,
+            **price.counts,
+        },
+    )
+
+
+def of_pump(name: str, pump: SinkPump) -> PartState:
+    """Return the state of a store's pump."""
+    try:
+        state = pump.state()
+    except OutlayError as error:
+        return PartState(name, ok=False, error=error.message)
+    return PartState(
+        name,
+        ok=state.running and not state.failures,
+        offset=state.offset,
+        lag_events=state.lag_events,
+        error=state.last_error if state.failures else None,
+        counts={"stored": state.events, "skipped": state.skipped},
+    )

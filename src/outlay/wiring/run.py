@@ -1,0 +1,94 @@
+"""Serving: in the foreground until a signal, or in a thread of a test or a demo."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TextIO
+
+from outlay.api.listen import Listener, bind, url_of
+from outlay.config import Settings
+from outlay.errors import OutlayError
+from outlay.wiring.server import Clock, Server, now_us
+
+
+def run_server(
+    settings: Settings,
+    *,
+    on_ready: Callable[[str, str | None], None] | None = None,
+    log_to: TextIO | None = None,
+) -> None:
+    """Run a server until SIGINT or SIGTERM, then close everything in order.
+
+    Args:
+        settings: where and how.
+        on_ready: called once with the URL and the first admin key, if one was made just now.
+        log_to: where the JSON log lines go; standard error if not said.
+    """
+    bound = bind(settings.host, settings.port)
+    try:
+        with Server(settings, log_to=log_to) as server:
+            url = url_of(bound)
+
+            def ready() -> None:
+                server.log.info("ready", url=url, data=settings.data)
+                if on_ready is not None:
+                    on_ready(url, server.first_key)
+
+            Listener(server.app, on_ready=ready).run([bound])
+            server.log.info("stopping")
+    finally:
+        bound.close()
+
+
+class RunningServer:
+    """A server in a thread of this process: `url`, `first_key`, the parts in `server`."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock = now_us, log_to: TextIO | None = None
+    ) -> None:
+        bound = bind(settings.host, settings.port)
+        self._bound = bound
+        try:
+            self.server = Server(settings, clock=clock, log_to=log_to)
+        except BaseException:
+            bound.close()
+            raise
+        self.url = url_of(bound)
+        self.first_key = self.server.first_key
+        ready = threading.Event()
+        self._listener = Listener(self.server.app, on_ready=ready.set)
+        self._thread = threading.Thread(
+            target=self._listener.run, args=([bound],), name="outlay-http"
+        )
+        self._thread.start()
+        while not ready.wait(0.1):
+            if not self._thread.is_alive():
+                self.stop()
+                raise OutlayError("The server's thread ended before it listened.")
+
+    def stop(self) -> None:
+        """Finish requests in hand and close everything in order; a second call does nothing."""
+        self._listener.stop()
+        self._thread.join()
+        self._bound.close()
+        self.server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def start_in_thread(
+    settings: Settings, *, clock: Clock = now_us, log_to: TextIO | None = None
+) -> RunningServer:
+    """Start a server in a thread and return when it listens; use it as a context manager."""
+    return RunningServer(settings, clock=clock, log_to=log_to)

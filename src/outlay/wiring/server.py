@@ -1,0 +1,284 @@
+"""A server's parts: opened in order, closed in reverse, and kept tidy in between."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TextIO
+
+from fastapi import FastAPI
+
+from outlay.api.app import create_app
+from outlay.api.auth import new_secret
+from outlay.api.logs import forwarded, make_logger
+from outlay.api.services import PartState, Services
+from outlay.config import Settings
+from outlay.enrich.flags import FlagRules
+from outlay.enrich.hop import HopLog
+from outlay.enrich.pump import SinkPump, trim_logs
+from outlay.enrich.worker import Enricher
+from outlay.errors import OutlayError
+from outlay.store.base import Books, OlapStore, Sink
+from outlay.store.books.catalogue import load_catalogue
+from outlay.stream.base import Log
+from outlay.wiring.backends import BACKENDS, EMBEDDED, Target, target
+from outlay.wiring.folder import DataFolder
+from outlay.wiring.parts import CountingPrice, of_enricher, of_pump
+
+MAINTENANCE_S: Final = 60.0
+OLAP_INTERVAL_S: Final = 0.05
+WAREHOUSE_INTERVAL_S: Final = 2.0
+"""Least time between two writes near the head: the warehouse makes a file of each."""
+COMPACT_STEPS: Final = 50
+"""Steps of upkeep for one store in one round."""
+DRAIN_S: Final = 5.0
+"""How long the end waits for the logs to reach the stores; the rest waits in the logs."""
+JOIN_S: Final = 30.0
+ADMIN_SCOPES: Final = ("ingest", "read", "admin")
+
+Clock = Callable[[], int]
+
+
+def now_us() -> int:
+    """Return the system clock in microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+class Server:
+    """Every part of a server, open and running until `close`.
+
+    `first_key` is the admin key made when the books hold no usable one; only its hash is kept.
+
+    Raises:
+        ConfigError: a setting or URL is wrong.
+        StorageBusyError: another server or process holds a file.
+        StorageFullError: the disk is full.
+    """
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock = now_us, log_to: TextIO | None = None
+    ) -> None:
+        self.settings = settings
+        self.log = make_logger(log_to or sys.stderr, settings.log_level)
+        self.first_key: str | None = None
+        self._clock = clock
+        self._closing = contextlib.ExitStack()
+        self._stopping = threading.Event()
+        self._maintenance_error: str | None = None
+        try:
+            self._open()
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def _open(self) -> None:
+        settings, close = self.settings, self._closing.callback
+        self._closing.enter_context(forwarded(self.log))
+        folder = DataFolder(Path(settings.data))
+        close(folder.close)
+        targets = {
+            kind: target(kind, getattr(settings, f"{kind}_url"), folder.path) for kind in BACKENDS
+        }
+        self.books: Books = self._store(targets["books"])
+        close(self.books.close)
+        self.captured, self.enriched = self._logs(targets["stream"])
+        close(self.enriched.close)
+        close(self.captured.close)
+        self.olap: OlapStore = self._store(targets["olap"])
+        close(self.olap.close)
+        self.warehouse: Sink = self._store(targets["warehouse"])
+        close(self.warehouse.close)
+        if settings.seed_prices:
+            self._seed_prices()
+        self._start_parts()
+        self.services = Services(
+            settings=settings,
+            books=self.books,
+            captured=self.captured,
+            enriched=self.enriched,
+            olap=self.olap,
+            clock=self._clock,
+            parts=self.parts,
+            data=folder.path,
+            backends={kind: found.scheme for kind, found in targets.items()},
+        )
+        close(self.services.close_workers)
+        self.app: FastAPI = create_app(self.services, log=self.log)
+        self._maintenance = threading.Thread(target=self._maintain, name="outlay-maintain")
+        self._maintenance.start()
+        close(self._stop_maintenance)
+        if not self._has_admin():
+            self.first_key = self._make_first_key()
+
+    def _store(self, found: Target) -> Any:
+        settings = self.settings
+        if not found.ours:
+            return found.opener(found.url, settings)
+        found.path.parent.mkdir(parents=True, exist_ok=True)
+        match found.scheme:
+            case "duckdb":
+                memory, threads = settings.duckdb_memory_mb, settings.duckdb_threads
+                return found.opener(found.path, memory_mb=memory, threads=threads)
+            case "parquet":
+                return found.opener(found.path)
+            case _:
+                return found.opener(found.url)
+
+    def _logs(self, found: Target) -> tuple[Log, HopLog]:
+        """Open both logs; only the captured one may live elsewhere than in files."""
+        days = self.settings.max_past_days
+        if not found.ours:
+            place = Path(self.settings.data) / EMBEDDED["stream"][1]
+            return found.opener(found.url, self.settings), HopLog(
+                place / "enriched.db", max_past_days=days
+            )
+        captured: Log = found.opener(found.path / "captured.db")
+        try:
+            return captured, HopLog(found.path / "enriched.db", max_past_days=days)
+        except BaseException:
+            captured.close()
+            raise
+
+    def _seed_prices(self) -> None:
+        source = f"genai-prices {version('genai-prices')}"
+        changed = self.books.save_catalogue(
+            load_catalogue(), source=source, actor="server", at=self._clock()
+        )
+        if changed:
+            self.log.info("prices_loaded", source=source, rows=changed)
+
+    def _has_admin(self) -> bool:
+        """Tell whether any key can still manage the server; without one nobody gets back in."""
+        now = self._clock()
+        return any(
+            "admin" in key.scopes
+            and key.revoked_at is None
+            and (key.expires_at is None or key.expires_at > now)
+            for key in self.books.keys()  # noqa: SIM118 - not a mapping
+        )
+
+    def _make_first_key(self) -> str:
+        secret = new_secret()
+        self.books.create_key(
+            name="first admin key",
+            scopes=ADMIN_SCOPES,
+            tenant_id=None,
+            secret=secret,
+            actor="server",
+            at=self._clock(),
+        )
+        return secret
+
+    def _start_parts(self) -> None:
+        settings, clock = self.settings, self._clock
+        self._price = CountingPrice()
+        self._enricher = Enricher(
+            self.captured,
+            self.enriched,
+            self.books,
+            price=self._price,
+            clock=clock,
+            rules=FlagRules(
+                late_after_s=settings.late_after_s,
+                large_prompt_factor=settings.large_prompt_factor,
+            ),
+        )
+        self._pumps = {
+            name: SinkPump(
+                self.enriched, sink, books=self.books, clock=clock, min_interval_s=interval_s
+            )
+            for name, sink, interval_s in (
+                ("olap", self.olap, OLAP_INTERVAL_S),
+                ("warehouse", self.warehouse, WAREHOUSE_INTERVAL_S),
+            )
+        }
+        self._closing.callback(self._stop_parts)
+        self._enricher.start()
+        for pump in self._pumps.values():
+            pump.start()
+
+    def _stop_parts(self) -> None:
+        """End the threads, upstream first, and let what is in the logs reach the stores."""
+        until = time.monotonic() + DRAIN_S
+        workers: list[Enricher | SinkPump] = [self._enricher, *self._pumps.values()]
+        for part in workers:
+            if not part.stop():
+                self.log.error("part_did_not_stop")
+                continue
+            try:
+                while time.monotonic() < until and part.run_once():
+                    pass
+            except Exception as error:
+                # The logs keep what is left; the next start goes on from there.
+                self.log.warning("not_drained", error=type(error).__name__)
+
+    def _maintain(self) -> None:
+        while not self._stopping.wait(MAINTENANCE_S):
+            try:
+                self.maintain()
+                self._maintenance_error = None
+            except Exception as error:
+                self._maintenance_error = type(error).__name__
+                self.log.warning("maintenance_failed", error=type(error).__name__)
+
+    def _stop_maintenance(self) -> None:
+        self._stopping.set()
+        self._maintenance.join(JOIN_S)
+        self._note_key_use()
+
+    def maintain(self) -> None:
+        """Forget old log records, tidy the stores, note when keys were last used."""
+        sinks = (self.olap, self.warehouse)
+        trim_logs(
+            self.captured,
+            self.enriched,
+            sinks,
+            retention_days=self.settings.retention_days,
+            now=self._clock(),
+        )
+        for sink in sinks:
+            self._compact(sink)
+        self._note_key_use()
+
+    def _compact(self, sink: Sink) -> None:
+        """Let a store that has upkeep do some; each step tells whether there may be more."""
+        step: Callable[[], object] = getattr(sink, "compact", lambda: False)
+        for _ in range(COMPACT_STEPS):
+            if self._stopping.is_set() or not step():
+                return
+
+    def _note_key_use(self) -> None:
+        try:
+            self.books.keys_used(self.app.state.auth.take_used())
+        except OutlayError as error:
+            self.log.warning("key_use_not_noted", code=error.code)
+
+    def parts(self) -> Sequence[PartState]:
+        """Return how the running parts are."""
+        alive = self._maintenance.is_alive()
+        return [
+            of_enricher(self._enricher, self._price),
+            *(of_pump(name, pump) for name, pump in self._pumps.items()),
+            PartState("maintenance", alive, error=self._maintenance_error),
+        ]
+
+    def close(self) -> None:
+        """End every part in order, and wait for each; a second call does nothing."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,151 @@
+"""An API on real books and a real log, with an OLAP store that remembers what it was asked."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from starlette.testclient import TestClient
+
+from outlay.api.app import create_app
+from outlay.api.auth import new_secret
+from outlay.api.logs import make_logger
+from outlay.api.services import PartState, Services
+from outlay.config import Settings
+from outlay.core.ids import uuid7
+from outlay.store.base import Answer, Column, Tenant
+from outlay.store.books.sql import SqlBooks
+from outlay.store.query.model import Query
+from outlay.stream.ipc import from_ipc
+from outlay.stream.sqlite import SqliteLog
+
+NOW = 1_790_000_000_000_000
+"""Microseconds UTC of the tests' clock."""
+
+
+class FakeOlap:
+    """Answers with what the test put in, and keeps the questions."""
+
+    name = "olap"
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.asked: list[Query] = []
+        self.fails: Exception | None = None
+
+    def offset(self) -> int:
+        return 0
+
+    def write(self, events: pa.Table, *, offset: int) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+    def query(self, query: Query, *, now: int) -> Answer:
+        self.asked.append(query)
+        if self.fails is not None:
+            raise self.fails
+        rows = [(event["tenant_id"], event["cost_nanos"]) for event in self.events]
+        columns = (Column("tenant", "dimension"), Column("cost", "metric", "nanos"))
+        start, end = query.window(now)
+        return Answer(columns, rows, "events", start, end)
+
+    def event(self, event_id: str) -> dict[str, Any] | None:
+        return next((e for e in self.events if e["event_id"] == event_id), None)
+
+    def request_events(self, request_id: str, *, tenant: str | None) -> list[dict[str, Any]]:
+        return [
+            e
+            for e in self.events
+            if e["request_id"] == request_id and tenant in (None, e["tenant_id"])
+        ]
+
+    def count(self) -> int:
+        return len(self.events)
+
+    def verify(self) -> list[str]:
+        return []
+
+
+class Site:
+    """The API, its parts, and a key of each sort."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.now = NOW
+        self.books = SqlBooks(f"sqlite:///{folder / 'books.db'}")
+        self.captured = SqliteLog(folder / "captured.db")
+        self.enriched = SqliteLog(folder / "enriched.db")
+        self.olap = FakeOlap()
+        self.parts: list[PartState] = [PartState("enrich", ok=True, offset=3, lag_events=2)]
+        self.log_text = io.StringIO()
+        self.services = Services(
+            settings=settings,
+            books=self.books,
+            captured=self.captured,
+            enriched=self.enriched,
+            olap=self.olap,
+            clock=lambda: self.now,
+            parts=lambda: self.parts,
+            data=folder,
+            backends={"olap": "fake"},
+        )
+        self.app = create_app(self.services, log=make_logger(self.log_text, "debug"))
+        self.client = TestClient(self.app)
+        for tenant in ("acme", "rival"):
+            self.books.put_tenant(Tenant(tenant, plan="pro"), actor="test", at=1)
+        self.admin = self.key("ingest", "read", "admin")
+        self.acme = self.key("ingest", "read", tenant="acme")
+
+    def key(self, *scopes: str, tenant: str | None = None, expires_at: int | None = None) -> str:
+        """Make a key and return its secret."""
+        secret = new_secret()
+        self.books.create_key(
+            name="test", scopes=scopes, tenant_id=tenant, secret=secret, actor="test", at=1,
+            expires_at=expires_at,
+        )  # fmt: skip
+        return secret
+
+    def call(self, method: str, path: str, key: str | None = None, **parts: Any) -> Any:
+        """Send a request with a key, by default the admin's."""
+        headers = {"Authorization": f"Bearer {key or self.admin}", **parts.pop("headers", {})}
+        return self.client.request(method, path, headers=headers, **parts)
+
+    def post_events(self, body: Any, key: str | None = None, **headers: str) -> Any:
+        """Send a batch, given as bytes or as what JSON makes of it."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        said = {"Content-Type": "application/json", **headers}
+        return self.call("POST", "/v1/events", key, content=content, headers=said)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Return every event in the captured log."""
+        records = self.captured.read(0, max_events=1_000_000)
+        return [row for record in records for row in from_ipc(record.payload).to_pylist()]
+
+    def close(self) -> None:
+        self.services.close_workers()
+        self.client.close()
+        for part in (self.captured, self.enriched, self.books):
+            part.close()
+
+
+def event(number: int = 0, **values: Any) -> dict[str, Any]:
+    """Return a valid event as a client sends it."""
+    base: dict[str, Any] = {
+        "event_id": uuid7(NOW // 1000, number.to_bytes(10, "big")),
+        "started_at": NOW - 1_000_000,
+        "ended_at": NOW,
+        "operation": "chat",
+        "status": "ok",
+        "input": 10,
+    }
+    return {**base, **values}
+
+
+def event_ids(stored: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of stored events as text."""
+    return {str(uuid.UUID(bytes=row["event_id"])) for row in stored}

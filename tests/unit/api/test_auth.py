@@ -1,0 +1,74 @@
+"""Keys: cached, but revoked at once, expired on time, and never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from outlay.api import auth
+from outlay.api.auth import Authenticator, new_secret
+from outlay.errors import AuthError
+from tests.unit.api.site import NOW, Site
+
+
+def test_a_secret_is_32_random_bytes_with_its_prefix() -> None:
+    made = {new_secret() for _ in range(50)}
+    assert len(made) == 50
+    assert all(len(secret) == 46 and secret.startswith("ok_") for secret in made)
+
+
+def test_a_revoked_key_is_refused_at_its_next_request(site: Site) -> None:
+    assert site.call("GET", "/v1/tenants", site.acme).status_code == 200
+    key_id = next(key.key_id for key in site.books.keys() if key.tenant_id == "acme")  # noqa: SIM118
+    assert site.call("DELETE", f"/v1/keys/{key_id}").json()["key"]["revoked_at"] == NOW
+    answer = site.call("GET", "/v1/tenants", site.acme)
+    assert answer.status_code == 401
+    assert "revoked" in answer.json()["error"]["message"]
+
+
+def test_an_expired_key_is_refused_from_that_microsecond_on(site: Site) -> None:
+    key = site.key("read", expires_at=NOW + 10)
+    site.now = NOW + 9
+    assert site.call("GET", "/v1/tenants", key).status_code == 200
+    site.now = NOW + 10
+    answer = site.call("GET", "/v1/tenants", key)
+    assert (answer.status_code, "expired" in answer.text) == (401, True)
+
+
+def test_a_key_is_read_from_the_books_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    authenticator = Authenticator(site.books, lambda: NOW)
+    authenticator.caller(f"Bearer {site.acme}")
+    monkeypatch.setattr(site.books, "key_by_secret", None)
+    assert authenticator.caller(f"bearer  {site.acme} ").tenant == "acme"
+
+
+def test_the_cache_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MAX_CACHED_KEYS", 1)
+    authenticator = Authenticator(site.books, lambda: NOW)
+    for secret in (site.admin, site.acme):
+        authenticator.caller(f"Bearer {secret}")
+    assert len(authenticator._keys) == 1
+    assert len(authenticator.take_used()) == 1
+
+
+def test_use_is_noted_once(site: Site) -> None:
+    authenticator = Authenticator(site.books, lambda: NOW)
+    caller = authenticator.caller(f"Bearer {site.acme}")
+    assert authenticator.take_used() == {caller.key_id: NOW}
+    assert authenticator.take_used() == {}
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer x", "ok_x", "Bearer ok_\ud800"])
+def test_what_is_no_key_is_refused(site: Site, header: str | None) -> None:
+    with pytest.raises(AuthError):
+        Authenticator(site.books, lambda: NOW).caller(header)
+
+
+def test_secrets_are_never_logged(site: Site) -> None:
+    site.call("GET", "/v1/tenants", site.acme)
+    site.call("GET", "/v1/tenants", "ok_wrong")
+    site.call("GET", f"/v1/nothing/{site.acme}?key={site.acme}", site.acme)
+    made = site.call("POST", "/v1/keys", json={"name": "n", "scopes": ["read"]}).json()["secret"]
+    text = site.log_text.getvalue()
+    assert text.count("\n") == 4
+    for secret in (site.acme, site.admin, made, "ok_wrong"):
+        assert secret not in text

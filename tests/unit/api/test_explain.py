@@ -1,0 +1,64 @@
+"""One event's price taken apart: every number can be redone by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outlay.api.explain import explain, rate_ids
+from outlay.core.prices import RateRow
+
+RATE = RateRow.make("openai", "gpt", "input", 2_500_000_000, source="genai-prices 1")
+EVENT: dict[str, Any] = {
+    "event_id": "e", "tenant_id": "acme", "tenant_source": "key", "input": 1200, "output": 0,
+    "other_units": {"web_search": 2}, "usage_raw": '{"prompt_tokens":1200}', "usage_source":
+    "provider", "model_requested": "gpt-latest", "model_served": "gpt-1", "price_model": "gpt",
+    "price_rule": "match", "price_basis": "catalogue", "price_book_hash": "h", "findings": ["f"],
+    "cost_nanos": 23_000_000,
+    "lines": [
+        {"unit": "input", "quantity": 1200, "rate_id": RATE.rate_id, "nanos": 3_000_000,
+         "basis": "catalogue"},
+        {"unit": "web_search", "quantity": 2, "rate_id": None, "nanos": 20_000_000,
+         "basis": "provider_stated"},
+    ],
+}  # fmt: skip
+
+
+def test_the_lines_show_rate_source_and_arithmetic() -> None:
+    got = explain(EVENT, {RATE.rate_id: RATE})
+    first, second = got["lines"]
+    assert (first["nanos_per_million"], first["source"]) == (2_500_000_000, "genai-prices 1")
+    assert first["rate"]["model"] == "gpt"
+    assert first["text"] == "input: 1200 x 2500000000 nano-dollars / 1000000 = 3000000 nano-dollars"
+    assert second["nanos_per_million"] is None
+    assert "provider_stated" in second["text"]
+    assert got["derivation"]["arithmetic"] == [first["text"], second["text"]]
+    assert got["derivation"]["adds_up"]
+    assert got["event"] == EVENT
+
+
+def test_the_derivation_shows_where_usage_and_model_came_from() -> None:
+    got = explain(EVENT, {})["derivation"]
+    assert got["usage"] == {"input": 1200, "web_search": 2}
+    assert got["usage_raw"] == '{"prompt_tokens":1200}'
+    assert got["model"] == {
+        "requested": "gpt-latest", "served": "gpt-1", "priced_as": "gpt", "rule": "match",
+    }  # fmt: skip
+    assert got["tenant"] == {"id": "acme", "vouched_by": "key"}
+    assert got["price"] == {"basis": "catalogue", "book": "h"}
+
+
+def test_a_line_that_its_rate_does_not_give_is_shown_as_such() -> None:
+    lines = [{**EVENT["lines"][0], "nanos": 5}]
+    got = explain({**EVENT, "lines": lines}, {RATE.rate_id: RATE})
+    assert "the line says 5" in got["lines"][0]["text"]
+    assert not got["derivation"]["adds_up"]
+
+
+def test_the_rates_to_look_up_are_those_of_the_lines() -> None:
+    assert rate_ids(EVENT) == {RATE.rate_id}
+    assert rate_ids({"lines": None}) == set()
+
+
+def test_an_unpriced_event_has_no_lines_and_adds_up() -> None:
+    got = explain({"event_id": "e", "cost_nanos": 0, "price_basis": "unpriced"}, {})
+    assert (got["lines"], got["derivation"]["adds_up"]) == ([], True)

@@ -1,0 +1,151 @@
+"""A tenant's key sees its tenant only: one case per endpoint, and no endpoint without a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from starlette.routing import Route
+
+from tests.unit.api.site import NOW, Site, event
+
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+"""Endpoints for monitors: no key, and no word about any tenant."""
+
+
+class Case(NamedTuple):
+    method: str
+    route: str
+    path: str
+    body: Any
+    own: int
+    other: int
+    """Status for the tenant's own thing, and for another tenant's."""
+
+
+CASES = [
+    Case("POST", "/v1/events", "/v1/events", [event(5, tenant_id="{tenant}")], 200, 200),
+    Case("POST", "/v1/query", "/v1/query", {"metrics": ["cost"], "by": ["tenant"], "filters": [
+        {"field": "tenant", "value": "{tenant}"}]}, 200, 200),
+    Case("GET", "/v1/query/schema", "/v1/query/schema", None, 200, 200),
+    Case("GET", "/v1/requests/{request_id}/tree", "/v1/requests/req-{tenant}/tree", None, 200, 404),
+    Case("GET", "/v1/events/{event_id}", "/v1/events/ev-{tenant}", None, 200, 404),
+    Case("GET", "/v1/tenants", "/v1/tenants", None, 200, 200),
+    Case("GET", "/v1/tenants/{tenant_id}", "/v1/tenants/{tenant}", None, 200, 404),
+    Case("POST", "/v1/tenants", "/v1/tenants", {"tenant_id": "{tenant}"}, 403, 403),
+    Case("PUT", "/v1/tenants/{tenant_id}", "/v1/tenants/{tenant}", {"plan": "x"}, 403, 403),
+    Case("GET", "/v1/keys", "/v1/keys", None, 403, 403),
+    Case("POST", "/v1/keys", "/v1/keys", {"name": "n", "scopes": ["read"]}, 403, 403),
+    Case("DELETE", "/v1/keys/{key_id}", "/v1/keys/key_x", None, 403, 403),
+    Case("GET", "/v1/dead-letters", "/v1/dead-letters", None, 403, 403),
+    Case("GET", "/v1/audit", "/v1/audit", None, 403, 403),
+    Case("GET", "/v1/status", "/v1/status", None, 403, 403),
+    Case("GET", "/v1/prices", "/v1/prices", None, 200, 200),
+    Case("GET", "/v1/prices/snapshot", "/v1/prices/snapshot", None, 200, 200),
+]  # fmt: skip
+
+
+def endpoints(site: Site) -> Iterator[tuple[str, str]]:
+    """Give every method and path that the application serves."""
+    waiting: list[Any] = list(site.app.routes)
+    while waiting:
+        route = waiting.pop()
+        inner: Any = getattr(route, "original_router", None) or getattr(route, "app", None)
+        if isinstance(route, Route):
+            yield from ((m, route.path) for m in (route.methods or ()) if m != "HEAD")
+        elif hasattr(inner, "routes"):
+            waiting.extend(inner.routes)
+        else:
+            raise AssertionError(f"a route that this test cannot read: {route!r}")
+
+
+def test_every_endpoint_has_a_case(site: Site) -> None:
+    assert sorted(endpoints(site)) == sorted(OPEN | {(c.method, c.route) for c in CASES})
+
+
+def filled(value: Any, tenant: str) -> Any:
+    if isinstance(value, str):
+        return value.replace("{tenant}", tenant)
+    if isinstance(value, dict):
+        return {key: filled(item, tenant) for key, item in value.items()}
+    return [filled(item, tenant) for item in value] if isinstance(value, list) else value
+
+
+def stored(tenant: str) -> dict[str, Any]:
+    return {
+        "event_id": f"ev-{tenant}", "request_id": f"req-{tenant}", "tenant_id": tenant,
+        "cost_nanos": 7, "started_at": NOW, "ended_at": NOW, "user_id": f"user-of-{tenant}",
+    }  # fmt: skip
+
+
+def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
+    parts = {} if case.body is None else {"json": filled(case.body, tenant)}
+    return site.call(case.method, filled(case.path, tenant), key, **parts)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{c.method} {c.route}" for c in CASES])
+def test_a_tenants_key_sees_nothing_of_another_tenant(site: Site, case: Case) -> None:
+    site.olap.events = [stored("acme"), stored("rival")]
+    own = call(site, case, "acme", site.acme)
+    assert own.status_code == case.own, own.text
+    before = (site.books.tenant_history("rival"), len(site.books.keys()))
+    other = call(site, case, "rival", site.acme)
+    assert other.status_code == case.other, other.text
+    # The fake store answers queries with every row; the scope in the question is what counts.
+    if case.route == "/v1/query":
+        assert [query.tenant for query in site.olap.asked] == ["acme", "acme"]
+    elif case.route == "/v1/events":
+        assert [r["code"] for r in other.json()["rejected"]] == ["wrong_tenant"]
+        assert {row["tenant_id"] for row in site.stored()} == {"acme"}
+    else:
+        assert "rival" not in own.text + other.text
+    assert (site.books.tenant_history("rival"), len(site.books.keys())) == before
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{c.method} {c.route}" for c in CASES])
+def test_no_endpoint_answers_without_a_key(site: Site, case: Case) -> None:
+    parts = {} if case.body is None else {"json": filled(case.body, "acme")}
+    answer = site.client.request(case.method, filled(case.path, "acme"), **parts)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "unauthenticated"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+SCOPES = {
+    "ingest": {"POST /v1/events", "GET /v1/prices", "GET /v1/prices/snapshot"},
+    "read": {
+        "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id}/tree",
+        "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id}",
+        "GET /v1/prices", "GET /v1/prices/snapshot",
+    },
+    "admin": {
+        "GET /v1/tenants", "GET /v1/tenants/{tenant_id}", "POST /v1/tenants",
+        "PUT /v1/tenants/{tenant_id}", "GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{key_id}",
+        "GET /v1/dead-letters", "GET /v1/audit", "GET /v1/status", "GET /v1/prices",
+        "GET /v1/prices/snapshot",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", list(SCOPES))
+def test_a_scope_opens_exactly_its_endpoints(site: Site, scope: str) -> None:
+    key = site.key(scope)
+    opened = set()
+    for case in CASES:
+        answer = call(site, case, "acme", key)
+        if answer.status_code != 403:
+            opened.add(f"{case.method} {case.route}")
+        else:
+            assert "scope" in answer.json()["error"]["message"]
+    assert opened == SCOPES[scope]
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(OPEN))
+def test_what_is_open_says_nothing_about_tenants(site: Site, method: str, path: str) -> None:
+    site.post_events([event(1, tenant_id="acme", feature="f-secret")])
+    site.call("GET", "/v1/tenants/acme")
+    answer = site.client.request(method, path)
+    assert answer.status_code == 200
+    for word in ("acme", "rival", "f-secret", "ok_"):
+        assert word not in answer.text

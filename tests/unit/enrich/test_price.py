@@ -1,0 +1,228 @@
+"""Columnar pricing agrees exactly with the scalar reference, and keeps every row in its place."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outlay.core.event import FIELDS
+from outlay.core.prices import ModelRow, PriceBook, RateRow
+from outlay.core.rating import COST_COLUMNS, FLAGS, call_of, price_call
+from outlay.core.units import EVENT_UNITS
+from outlay.enrich.price import OUTPUT, price_table
+from outlay.store.books.catalogue import load_catalogue
+from outlay.stream.columns import CAPTURED_SCHEMA, ENRICHED_SCHEMA
+
+DEFAULTS = {field.name: field.default for field in FIELDS if not field.enriched}
+AT = 1_785_000_000_000_000
+USD = 1_000_000_000
+
+MODELS = (
+    ("openai", "gpt-5.6-sol"), ("openai", "o4-mini-2025-04-16"), ("openai", "gpt-77"),
+    ("anthropic", "claude-sonnet-4-5"), ("anthropic", "claude-haiku-5-5"), ("azure", "gpt-4.1"),
+    ("google", "gemini-2.5-pro"), ("vertex", "publishers/google/models/gemini-2.5-flash"),
+    ("deepseek", "deepseek-v4-flash"), ("xai", "grok-4.3"), ("perplexity", "sonar"),
+    ("aws", "eu.anthropic.claude-haiku-4-5-20251001-v1:0"), (None, None),
+)  # fmt: skip
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    made = {**DEFAULTS, "event_id": bytes(16), "started_at": AT, "ended_at": AT, "status": "ok"}
+    made |= {"operation": "chat", "provider": "openai", "model_served": "gpt-5.6-sol"}
+    made |= fields
+    made["other_units"] = list((made["other_units"] or {}).items()) or None
+    return made
+
+
+def table(events: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(events, schema=CAPTURED_SCHEMA)
+
+
+def by_columns(events: pa.Table, book: PriceBook) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pa.table(price_table(events, book)).to_pylist()
+    return rows
+
+
+def by_scalar(fields: dict[str, Any], book: PriceBook) -> dict[str, Any]:
+    fields = {**fields, "other_units": dict(fields["other_units"] or ())}
+    cost = price_call(book, call_of(fields, at=fields["started_at"]))
+    return {
+        "cost_nanos": cost.cost_nanos,
+        **cost.columns,
+        "lines": [
+            {
+                "unit": line.unit,
+                "quantity": line.quantity,
+                "rate_id": line.rate_id,
+                "nanos": line.nanos,
+                "basis": line.basis,
+            }
+            for line in cost.lines
+        ],
+        "price_basis": cost.price_basis,
+        "price_confidence": cost.price_confidence,
+        "price_book_hash": book.hash,
+        "price_model": cost.price_model,
+        "price_rule": cost.price_rule,
+        "list_cost_nanos": cost.list_cost_nanos,
+        "price_flags": list(cost.flags),
+    }
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> PriceBook:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="module")
+def contracts(catalogue: PriceBook) -> PriceBook:
+    own = (
+        RateRow.make("openai", "gpt-5.6-sol", "input", 3 * USD, layer="contract"),
+        RateRow.make("openai", "gpt-5.6-sol", "input_audio", 7 * USD, layer="contract"),
+        RateRow.make("tool", "serp.search", "requests", 5_000 * USD, layer="override"),
+    )
+    return PriceBook(catalogue.models, (*catalogue.rates, *own))
+
+
+def random_event(dice: random.Random) -> dict[str, Any]:
+    provider, model = dice.choice(MODELS)
+    fields: dict[str, Any] = {
+        "provider": provider,
+        "model_served": model if dice.random() < 0.9 else None,
+        "model_requested": dice.choice((model, "gpt-4.1", None)),
+        "started_at": AT + dice.randrange(15_000_000_000_000),
+        "tier_served": dice.choice((None, None, "default", "flex", "priority", "batch")),
+        "batch": dice.random() < 0.1,
+        "speed": dice.choice((None, None, "standard", "fast")),
+        "region_class": dice.choice((None, "us", "eu")),
+        "billed": dice.choice(("yes",) * 8 + ("no", "possible")),
+        "usage_source": dice.choice(("provider",) * 8 + ("estimated", "counted", "none")),
+        "provider_cost_nanos": dice.choice((None,) * 6 + (0, -5, 10**18, dice.randrange(10**9))),
+    }
+    if dice.random() < 0.9:
+        fields |= {unit: dice.choice((0, 0, 7, dice.randrange(300_000))) for unit in EVENT_UNITS}
+    if dice.random() < 0.3:
+        names = ("web_search", "input_audio", "requests", "input_image", "input_cache_write", "odd")
+        fields["other_units"] = {
+            name: dice.choice((0, 1, dice.randrange(250_000))) for name in dice.sample(names, 2)
+        }
+    if provider is None:
+        fields |= {"operation": "tool", "name": dice.choice(("serp.search", "other", None))}
+    if dice.random() < 0.03:
+        fields["other_units"] = {"web_search": 10**15, "input": 5}
+    if dice.random() < 0.1:
+        parts = [{"model": dice.choice((model, "gpt-4.1", "")), "usage": {"input": 9}}]
+        fields["segments"] = dice.choice((json.dumps(parts), "{", ""))
+    return event(**fields)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_columns_and_scalar_agree_exactly_on_the_catalogue(
+    catalogue: PriceBook, contracts: PriceBook, seed: int
+) -> None:
+    dice = random.Random(seed)
+    events = [random_event(dice) for _ in range(1000)]
+    book = contracts if seed % 2 else catalogue
+    for fields, found in zip(events, by_columns(table(events), book), strict=True):
+        assert found == by_scalar(fields, book), fields
+
+
+small_rates = st.builds(
+    RateRow.make,
+    st.just("p"),
+    st.sampled_from(("a", "b")),
+    st.sampled_from((*EVENT_UNITS, "input_cache_write", "web_search", "requests")),
+    st.integers(-(10**13), 10**16),
+    batch=st.booleans(),
+    tier=st.sampled_from(("", "flex")),
+    min_context=st.sampled_from((0, 100, 1_000_000)),
+    window=st.sampled_from(("", "22:00:00-03:00:00")),
+    valid_from=st.sampled_from((None, AT + 50)),
+    valid_to=st.sampled_from((None, AT + 60)),
+    layer=st.sampled_from(("catalogue", "contract")),
+)
+counts = st.one_of(st.integers(0, 2000), st.integers(0, 10**15))
+small_events = st.builds(
+    event,
+    provider=st.just("p"),
+    model_served=st.sampled_from(("a", "b", "c", None)),
+    started_at=st.integers(AT, AT + 100).flatmap(
+        lambda at: st.sampled_from((at, at + 43_200_000_000))
+    ),
+    batch=st.booleans(),
+    tier_served=st.sampled_from((None, "flex")),
+    billed=st.sampled_from(("yes", "no", "possible")),
+    provider_cost_nanos=st.one_of(st.none(), st.integers(0, 10**17)),
+    other_units=st.dictionaries(st.sampled_from(("web_search", "requests", "odd")), counts),
+    **{unit: counts for unit in EVENT_UNITS},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(small_rates, max_size=25), st.lists(small_events, max_size=15))
+def test_columns_and_scalar_agree_exactly_on_any_book(
+    rates: list[RateRow], events: list[dict[str, Any]]
+) -> None:
+    book = PriceBook((ModelRow("p", "b", '{"contains":"b"}'),), tuple(rates))
+    found = by_columns(table(events), book)
+    assert found == [by_scalar(fields, book) for fields in events]
+
+
+class TestShape:
+    def test_columns_have_the_types_of_the_enriched_schema(self, catalogue: PriceBook) -> None:
+        for events in ([], [event()], [event(input=1)] * 3):
+            columns = price_table(table(events), catalogue)
+            assert list(columns) == list(OUTPUT)
+            for name, column in columns.items():
+                assert len(column) == len(events)
+                if name != "price_flags":
+                    assert column.type == ENRICHED_SCHEMA.field(name).type
+                else:
+                    assert column.type == pa.list_(pa.string())
+
+    def test_chunks_slices_and_more_columns_change_nothing(self, catalogue: PriceBook) -> None:
+        dice = random.Random(9)
+        events = [random_event(dice) for _ in range(300)]
+        whole = by_columns(table(events), catalogue)
+        chunked = pa.concat_tables([table(events[:100]), table(events[100:])])
+        chunked = chunked.append_column("received_at", pa.nulls(300, pa.timestamp("us")))
+        assert by_columns(chunked, catalogue) == whole
+        assert by_columns(table(events).slice(37, 200), catalogue) == whole[37:237]
+
+    def test_cost_columns_always_sum_to_the_cost(self, contracts: PriceBook) -> None:
+        dice = random.Random(5)
+        for row in by_columns(table([random_event(dice) for _ in range(500)]), contracts):
+            assert row["cost_nanos"] == sum(row[name] for name in COST_COLUMNS)
+            assert row["cost_nanos"] == sum(line["nanos"] for line in row["lines"])
+            assert set(row["price_flags"]) <= set(FLAGS)
+
+
+class TestKnownTotals:
+    def cost(self, catalogue: PriceBook, **fields: Any) -> dict[str, Any]:
+        (row,) = by_columns(table([event(**fields)]), catalogue)
+        return row
+
+    def test_a_cache_write_is_charged_in_its_own_column(self, catalogue: PriceBook) -> None:
+        row = self.cost(
+            catalogue, started_at=1_785_715_200_000_000, input=8, output=5,
+            other_units={"input_cache_write": 4012},
+        )  # fmt: skip
+        assert (row["cost_nanos"], row["cost_cache_write_nanos"]) == (25_265_000, 25_075_000)
+        assert [line["unit"] for line in row["lines"]] == ["input", "output", "input_cache_write"]
+
+    def test_a_null_where_there_is_no_name(self, catalogue: PriceBook) -> None:
+        row = self.cost(catalogue, model_served="gpt-77", input=5)
+        assert (row["price_model"], row["price_rule"], row["list_cost_nanos"]) == (None,) * 3
+        assert row["price_flags"] == ["unpriced", "unknown_model"]
+
+    def test_provider_stated_cost_that_drifts_is_flagged(self, catalogue: PriceBook) -> None:
+        row = self.cost(catalogue, input=1_000_000, provider_cost_nanos=6 * USD)
+        assert (row["cost_nanos"], row["price_basis"]) == (6 * USD, "provider_stated")
+        assert row["price_flags"] == ["price_drift"]
+        assert row["lines"][-1]["unit"] == "provider_adjustment"
