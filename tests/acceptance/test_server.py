@@ -75,7 +75,9 @@ def serving(data: Path) -> Iterator[Process]:
     finally:
         if process.child.poll() is None:
             process.child.kill()
-            process.child.communicate()
+        process.child.wait()
+        assert process.child.stdout is not None
+        process.child.stdout.close()
 
 
 def events(number: int) -> list[dict[str, Any]]:

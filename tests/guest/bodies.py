@@ -66,7 +66,7 @@ ANTHROPIC: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
-    "model": "claude-sonnet-4-5-20250929",
+    "model": "claude-opus-4-8",
     "content": [{"type": "text", "text": SECRET}],
     "stop_reason": "end_turn",
     "stop_sequence": None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _tool():
-    spec = importlib.util.spec_from_file_location("docs_tool", ROOT / "tools" / "docs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _pages() -> dict[str, Callable[[], str]]:
+    pages: dict[str, Callable[[], str]] = runpy.run_path(str(ROOT / "tools" / "docs.py"))["PAGES"]
+    return pages
 
 
 @pytest.mark.parametrize("page", ["docs/configuration.md", "docs/event.md"])
 def test_a_generated_page_is_what_the_code_says(page: str) -> None:
-    made = _tool().PAGES[page]()
+    made = _pages()[page]()
     assert (ROOT / page).read_text("utf-8") == made, "run: python tools/docs.py"
 
 

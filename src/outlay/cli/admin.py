@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from outlay.cli import render
-from outlay.cli.app import Endpoint, Json, KeyOption, client
+from outlay.cli.options import Endpoint, Json, KeyOption, client
 from outlay.core.money import format_usd
 from outlay.errors import BadRequestError
 

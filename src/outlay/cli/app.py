@@ -1,4 +1,4 @@
-"""The command tree, the options all commands share, and how errors end.
+"""The command tree, and how errors end.
 
 Exit codes: 0 done, 1 refused or failed, 2 the command line itself is wrong.
 """
@@ -8,25 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
 from outlay import __version__
-from outlay.cli import render
-from outlay.cli.client import Client
-from outlay.config import Settings, load
+from outlay.cli import admin, ask, doctor, rate, render, serve
 from outlay.errors import OutlayError
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Endpoint = Annotated[
-    str | None, typer.Option("--endpoint", help="URL of the server [env: OUTLAY_ENDPOINT].")
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option("--key", help="API key [env: OUTLAY_KEY; better there than in a history file]."),
-]
 
 app = typer.Typer(
     name="outlay",
@@ -51,23 +40,13 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file of settings [env: OUTLAY_CONFIG].")
+        Path | None, typer.Option("--config", help="TOML file of settings (env OUTLAY_CONFIG).")
     ] = None,
 ) -> None:
     """Take the options that stand before any command."""
     del version
     if config is not None:
         os.environ["OUTLAY_CONFIG"] = str(config)
-
-
-def settings(**overrides: Any) -> Settings:
-    """Load the settings with what the command line says on top."""
-    return load(overrides=overrides)
-
-
-def client(endpoint: str | None, key: str | None) -> Client:
-    """Open a client of the server that the options and settings name."""
-    return Client(settings(endpoint=endpoint, key=key))
 
 
 def fail(error: OutlayError) -> NoReturn:
@@ -80,8 +59,6 @@ def fail(error: OutlayError) -> NoReturn:
 
 def run() -> None:
     """Run the command line."""
-    from outlay.cli import admin, ask, doctor, rate, serve
-
     for module in (serve, ask, rate, admin, doctor):
         module.register(app)
     try:

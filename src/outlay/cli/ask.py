@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.markup import escape
 
 from outlay.cli import render
-from outlay.cli.app import Endpoint, Json, KeyOption, client
 from outlay.cli.client import Client
+from outlay.cli.options import Endpoint, Json, KeyOption, client
 from outlay.core.money import format_usd
 from outlay.errors import QueryError
 

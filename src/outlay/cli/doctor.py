@@ -18,8 +18,8 @@ from rich.table import Table
 
 from outlay import __version__
 from outlay.cli import render
-from outlay.cli.app import Endpoint, Json, KeyOption, settings
 from outlay.cli.client import Client, ServerError
+from outlay.cli.options import Endpoint, Json, KeyOption, settings
 from outlay.config import Settings
 from outlay.errors import ConfigError, OutlayError
 

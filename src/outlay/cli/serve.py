@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 
 from outlay.cli import render
-from outlay.cli.app import Json, settings
+from outlay.cli.options import Json, settings
 
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder [env: OUTLAY_DATA].")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder (env OUTLAY_DATA).")]
 Port = Annotated[
-    int | None, typer.Option("--port", help="Port, 0 for any free one [env: OUTLAY_PORT].")
+    int | None, typer.Option("--port", help="Port, 0 for any free one (env OUTLAY_PORT).")
 ]
 
 

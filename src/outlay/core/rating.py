@@ -67,6 +67,8 @@ ASSUMPTIONS: Final = frozenset(
 UNCERTAIN_SOURCES: Final = frozenset(("estimated", "counted"))
 """Usage that the provider did not tell."""
 
+_COLUMN_UNITS: Final = frozenset(units.EVENT_UNITS)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -99,9 +101,13 @@ class Priced:
 def rate(usage: Mapping[str, int], rates: RateSet) -> list[Line]:
     """Price each bucket on its own; buckets that nothing prices become `unpriced` lines.
 
-    Where a model charges by request and the usage counts none, the call is one request.
+    Lines stand in the order of `units.EVENT_UNITS`, then by name. Where a model charges by request
+    and the usage counts none, the call is one request.
     """
-    counts = {unit: count for unit, count in usage.items() if count > 0}
+    counts = {unit: usage[unit] for unit in units.EVENT_UNITS if usage.get(unit, 0) > 0}
+    for unit in sorted(usage.keys() - _COLUMN_UNITS):
+        if usage[unit] > 0:
+            counts[unit] = usage[unit]
     if counts and units.REQUESTS in rates.rows and units.REQUESTS not in usage:
         counts[units.REQUESTS] = 1
     lines = []

@@ -43,6 +43,7 @@ from outlay.enrich.price_keys import (
     input_totals,
     integers,
     other_units,
+    repeated_rows,
 )
 from outlay.enrich.price_lines import (
     BASES,
@@ -142,6 +143,7 @@ class _Pricing:
         twice = np.array([name in units.EVENT_UNITS for name in self.others.names], bool)
         if twice.any():
             slow[self.others.rows[twice[self.others.codes]]] = True
+        slow[repeated_rows(self.others)] = True
         return slow
 
     def _cells(self, *, list_price: bool) -> Cells:
@@ -160,7 +162,7 @@ class _Pricing:
             if len(at):
                 parts.append(self._priced(unit, at, counts[at], cells, too_large))
         others = self.others
-        for code, unit in enumerate(others.names):
+        for unit, code in sorted((unit, code) for code, unit in enumerate(others.names)):
             chosen = (others.codes == code) & active[others.rows]
             at = others.rows[chosen]
             used[at] = True

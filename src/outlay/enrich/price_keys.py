@@ -85,6 +85,15 @@ def other_units(table: pa.Table) -> OtherUnits:
     return OtherUnits(keys.dictionary.to_pylist(), rows[kept], codes[kept], counts[kept])
 
 
+def repeated_rows(others: OtherUnits) -> Ints:
+    """Return the rows whose map names a unit more than once."""
+    codes, size = _dense(others.rows * len(others.names) + others.codes)
+    if size == len(codes):
+        return np.zeros(0, np.int64)
+    repeated: Ints = others.rows[np.bincount(codes)[codes] > 1]
+    return repeated
+
+
 def input_totals(table: pa.Table, others: OtherUnits) -> Ints:
     """Return how much each call read: what decides its context band."""
     totals = np.zeros(table.num_rows, np.int64)

@@ -152,15 +152,13 @@ small_events = st.builds(
     event,
     provider=st.just("p"),
     model_served=st.sampled_from(("a", "b", "c", None)),
-    started_at=st.integers(AT, AT + 100).flatmap(
-        lambda at: st.sampled_from((at, at + 43_200_000_000))
-    ),
+    started_at=st.sampled_from([AT + t + h for t in (0, 49, 50, 60) for h in (0, 43_200_000_000)]),
     batch=st.booleans(),
     tier_served=st.sampled_from((None, "flex")),
     billed=st.sampled_from(("yes", "no", "possible")),
     provider_cost_nanos=st.one_of(st.none(), st.integers(0, 10**17)),
     other_units=st.dictionaries(st.sampled_from(("web_search", "requests", "odd")), counts),
-    **{unit: counts for unit in EVENT_UNITS},
+    **dict.fromkeys(EVENT_UNITS, counts),
 )
 
 
@@ -172,6 +170,15 @@ def test_columns_and_scalar_agree_exactly_on_any_book(
     book = PriceBook((ModelRow("p", "b", '{"contains":"b"}'),), tuple(rates))
     found = by_columns(table(events), book)
     assert found == [by_scalar(fields, book) for fields in events]
+
+
+def test_a_unit_named_twice_in_a_map_is_priced_once(catalogue: PriceBook) -> None:
+    fields = event(input=5)
+    fields["other_units"] = [("web_search", 1), ("web_search", 2)]
+    events = [event(other_units={"web_search": 4}), fields]
+    found = by_columns(table(events), catalogue)
+    assert found == [by_scalar(fields, catalogue) for fields in events]
+    assert found[1]["cost_other_nanos"] == 20_000_000
 
 
 class TestShape:

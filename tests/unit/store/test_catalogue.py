@@ -186,7 +186,7 @@ class TestReading:
         assert set(report.skipped) == {"variant route", "variant search_type"}
 
     def test_few_prices_are_not_whole_nanos(self, read: Read) -> None:
-        # Prices by the hour, kept by the second, and float noise of the source (0.0833333333333333).
+        # Prices by the hour, kept by the second, and float noise of the source.
         assert 0 < read[1].rounded < 100
 
     def test_ids_are_distinct_and_the_same_at_each_reading(self, book: PriceBook) -> None:

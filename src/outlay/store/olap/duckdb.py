@@ -27,14 +27,15 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
-from outlay.errors import OutlayError, StorageBusyError, UnavailableError
+from outlay.errors import OutlayError, UnavailableError
 from outlay.store.base import Answer, Column
-from outlay.store.diskerrors import from_os_error, is_full
 from outlay.store.lockfile import LockFile
 from outlay.store.olap import duckdb_read, duckdb_rollup, duckdb_schema, duckdb_sql
 from outlay.store.olap.chunks import ChunkFiles, encode
+from outlay.store.olap.duckdb_errors import REBUILD, as_outlay
 from outlay.store.query.dimensions import METRICS, TIME_COLUMN
 from outlay.store.query.model import Query
+from outlay.store.query.plan import plan
 from outlay.store.query.zones import local_to_utc
 
 ROW_GROUP_ROWS: Final = 16_384
@@ -43,10 +44,6 @@ CHECKPOINT_BULK: Final = "384MB"
 BULK_EVENTS: Final = ROW_GROUP_ROWS
 """Batches of at least this many events are bulk."""
 CLOSE_TIMEOUT_S: Final = 10.0
-_LOST_TEXT: Final = ("invalidated", "connection already closed", "connection has been closed")
-_REBUILD: Final = (
-    "Stop the server, delete {path}* and start it again: it is rebuilt from the warehouse or log."
-)
 
 
 class DuckDbStore:
@@ -130,7 +127,7 @@ class DuckDbStore:
 
     def _answer(self, query: Query, *, now: int, rollups: bool) -> Answer:
         start, end = query.window(now)
-        parts = duckdb_sql.plan(query, start, end, rollups=rollups)
+        parts = plan(query, start, end, rollups=rollups)
         with self._snapshot() as cursor:
             (folded,) = _one(cursor, "SELECT folded FROM meta")
             statement = duckdb_sql.build(query, parts, folded=folded)
@@ -228,7 +225,7 @@ class DuckDbStore:
             yield
         except (duckdb.Error, OSError) as error:
             self._undo()
-            raise _as_outlay(error, self._path) from error
+            raise as_outlay(error, self._path) from error
         except BaseException:
             self._undo()
             raise
@@ -265,7 +262,7 @@ class DuckDbStore:
             self._load(con)
         except duckdb.Error as error:
             con.close()
-            raise _as_outlay(error, self._path) from error
+            raise as_outlay(error, self._path) from error
         except BaseException:
             con.close()
             raise
@@ -287,7 +284,7 @@ class DuckDbStore:
             raise UnavailableError(
                 f"{self._path} has schema version {version}; this outlay writes "
                 f"{duckdb_schema.SCHEMA_VERSION}.",
-                hint=_REBUILD.format(path=self._path),
+                hint=REBUILD.format(path=self._path),
             )
 
     def _load(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -312,7 +309,7 @@ class DuckDbStore:
             cursor.execute("BEGIN")
             yield cursor
         except duckdb.Error as error:
-            raise _as_outlay(error, self._path) from error
+            raise as_outlay(error, self._path) from error
         finally:
             cursor.close()
             with self._readers:
@@ -338,26 +335,3 @@ def _one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     row = con.execute(sql).fetchone()
     assert row is not None, "an aggregate or a one-row table gives a row"
     return tuple(row)
-
-
-def _as_outlay(error: duckdb.Error | OSError, path: Path) -> OutlayError:
-    """Turn an engine's or the system's error into one that says what to do."""
-    text = str(error)
-    lower = text.lower()
-    if not isinstance(error, duckdb.Error) or is_full(error):
-        return from_os_error(error, path)
-    if "lock" in lower and isinstance(error, duckdb.IOException):
-        return StorageBusyError(f"Another process holds {path}: {text.splitlines()[0]}")
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return UnavailableError(
-            "The question needs more memory than OLAP may use.",
-            hint="Ask for a shorter window or fewer dimensions, or raise OUTLAY_DUCKDB_MEMORY_MB.",
-        )
-    if isinstance(error, duckdb.InterruptException):
-        return UnavailableError("The OLAP store was closed while the question ran.")
-    if any(part in lower for part in _LOST_TEXT):
-        return UnavailableError(f"{path} had to be reopened: {text.splitlines()[0]}")
-    return UnavailableError(
-        f"{path} is damaged or not an outlay file: {text.splitlines()[0]}",
-        hint=_REBUILD.format(path=path),
-    )

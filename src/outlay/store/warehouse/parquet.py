@@ -9,12 +9,11 @@ manifest does not name is left over from a crash and is removed at open.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,15 @@ from outlay.core.rollup import DAY_US
 from outlay.errors import UnavailableError
 from outlay.store.diskerrors import from_os_error, is_full
 from outlay.store.lockfile import LockFile
+from outlay.store.warehouse.files import (
+    LOG_OFFSET,
+    SCHEMA,
+    WAITING_SCHEMA,
+    day_text,
+    read_pieces,
+    write_file,
+    write_parquet,
+)
 from outlay.store.warehouse.manifest import SCHEMA_VERSION, DataFile, JournalFile, Manifest
 from outlay.stream.columns import ENRICHED_SCHEMA
 
@@ -39,18 +47,6 @@ MERGE_FILES: Final = 64
 MERGE_MIN_FILES: Final = 8
 MERGE_BYTES: Final = 256 * 1024 * 1024
 """Most bytes one `compact` call reads; files of half that size are left alone."""
-ROW_GROUP_ROWS: Final = 65_536
-COMPRESSION: Final = "zstd"
-COMPRESSION_LEVEL: Final = 1
-LOG_OFFSET: Final = "log_offset"
-"""The column that says which log record an event came with."""
-
-_UUIDS: Final = ("event_id", "call_id", "adjusts_event_id")
-_WAITING: Final = ENRICHED_SCHEMA.append(pa.field(LOG_OFFSET, pa.int64()))
-SCHEMA: Final[pa.Schema] = pa.schema(
-    [pa.field(f.name, pa.uuid()) if f.name in _UUIDS else f for f in _WAITING]
-)
-"""The columns of every Parquet file."""
 
 
 class ParquetWarehouse:
@@ -72,6 +68,9 @@ class ParquetWarehouse:
         self._clock = clock
         self._lock = threading.Lock()
         self._closed = False
+        self._committed = self._published = self._last_file = 0
+        self._journal: list[JournalFile] = []
+        self._waiting_since = clock()
         self._journal_dir = self._root / "journal"
         self._journal_dir.mkdir(parents=True, exist_ok=True)
         self._holder = LockFile(self._root / "warehouse.lock", what=str(self._root))
@@ -98,7 +97,8 @@ class ParquetWarehouse:
             if offset <= self._committed:
                 return
             batch = events.append_column(
-                _WAITING.field(LOG_OFFSET), pa.repeat(pa.scalar(offset, pa.int64()), len(events))
+                WAITING_SCHEMA.field(LOG_OFFSET),
+                pa.repeat(pa.scalar(offset, pa.int64()), len(events)),
             )
             waiting = sum(entry.rows for entry in self._journal) + len(batch)
             old = self._journal and self._clock() - self._waiting_since >= JOURNAL_SECONDS
@@ -111,7 +111,7 @@ class ParquetWarehouse:
         """Make Parquet of everything that waits."""
         with self._lock, self._storage():
             self._check_open()
-            self._publish(_WAITING.empty_table(), self._committed)
+            self._publish(WAITING_SCHEMA.empty_table(), self._committed)
 
     def compact(self) -> bool:
         """Merge small files of one day into one; tell whether there was such a day.
@@ -194,7 +194,7 @@ class ParquetWarehouse:
                 return
             try:
                 with self._storage():
-                    self._publish(_WAITING.empty_table(), self._committed)
+                    self._publish(WAITING_SCHEMA.empty_table(), self._committed)
             except UnavailableError:
                 pass  # what waits is durable in the journal and is published after the next open
             finally:
@@ -212,7 +212,7 @@ class ParquetWarehouse:
             with pa.ipc.new_file(str(temporary), batch.schema, options=options) as writer:
                 writer.write_table(batch)
 
-        _write_file(path, fill)
+        write_file(path, fill)
         entry = JournalFile(str(path.relative_to(self._root)), len(batch), offset)
         self._manifest.add_journal(entry)
         if not self._journal:
@@ -226,50 +226,32 @@ class ParquetWarehouse:
         if not len(table) and offset == self._published:
             return
         days = pc.divide(table["started_at"].cast(pa.int64()), DAY_US)
-        made = []
-        for day in sorted(pc.unique(days).to_pylist()):
-            part = table.filter(pc.equal(days, day))
-            made.append(self._write_parquet(_day_text(day), [part]))
-        self._manifest.publish(made, offset=offset)
+        made: list[DataFile] = []
+        try:
+            for day in sorted(pc.unique(days).to_pylist()):
+                part = table.filter(pc.equal(days, day))
+                number = self._file_number()
+                made.append(write_parquet(self._root, day_text(day), number, [part]))
+            self._manifest.publish(made, offset=offset)
+        except Exception:
+            for file in made:
+                (self._root / file.path).unlink(missing_ok=True)
+            raise
         done, self._journal = self._journal, []
         self._committed = self._published = offset
         for entry in done:
             (self._root / entry.path).unlink(missing_ok=True)
 
     def _merge(self, day: str, old: list[DataFile]) -> None:
-        pieces = (
-            pa.Table.from_batches([piece])
-            for file in old
-            for piece in pq.ParquetFile(self._root / file.path).iter_batches(ROW_GROUP_ROWS)
-        )
-        new = self._write_parquet(day, pieces)
+        pieces = read_pieces(self._root, old)
+        new = write_parquet(self._root, day, self._file_number(), pieces)
         self._manifest.replace(old, new)
         for file in old:
             (self._root / file.path).unlink(missing_ok=True)
 
-    def _write_parquet(self, day: str, pieces: Sequence[pa.Table] | Iterator[pa.Table]) -> DataFile:
-        folder = self._root / f"day={day}"
-        if not folder.exists():
-            folder.mkdir()
-            _sync_folder(self._root)
-        self._next_file += 1
-        path = folder / f"{self._next_file:012d}.parquet"
-        rows, first, last = 0, 2**62, 0
-
-        def fill(temporary: Path) -> None:
-            nonlocal rows, first, last
-            with pq.ParquetWriter(
-                temporary, SCHEMA, compression=COMPRESSION, compression_level=COMPRESSION_LEVEL
-            ) as writer:
-                for group in _row_groups(pieces):
-                    rows += len(group)
-                    edge = pc.min_max(group[LOG_OFFSET]).as_py()
-                    first, last = min(first, edge["min"]), max(last, edge["max"])
-                    writer.write_table(_with_uuids(group), row_group_size=ROW_GROUP_ROWS)
-
-        _write_file(path, fill)
-        name = str(path.relative_to(self._root))
-        return DataFile(name, day, rows, path.stat().st_size, first, last)
+    def _file_number(self) -> int:
+        self._last_file += 1
+        return self._last_file
 
     # -- opening and reading -------------------------------------------------------------------
 
@@ -285,7 +267,7 @@ class ParquetWarehouse:
             self._committed, self._published = self._manifest.offsets()
             self._journal = self._manifest.journal()
             self._waiting_since = self._clock()
-            self._next_file = self._sweep()
+            self._last_file = self._sweep()
 
     def _sweep(self) -> int:
         """Remove what no manifest names, and return the highest file number ever seen."""
@@ -299,7 +281,7 @@ class ParquetWarehouse:
         missing = [path for path in known if not (self._root / path).exists()]
         if missing:
             raise UnavailableError(
-                f"{len(missing)} files of {self._root} are missing, such as {sorted(missing)[0]}.",
+                f"{len(missing)} files of {self._root} are missing, such as {min(missing)}.",
                 hint="Restore them from a backup: the warehouse is the record for finance.",
             )
         return highest
@@ -341,56 +323,3 @@ def _mergeable(files: list[DataFile]) -> list[DataFile]:
         chosen.append(file)
         size += file.bytes
     return chosen[:MERGE_FILES]
-
-
-def _row_groups(pieces: Sequence[pa.Table] | Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Join small pieces to tables of about `ROW_GROUP_ROWS`."""
-    held: list[pa.Table] = []
-    for piece in pieces:
-        held.append(piece)
-        if sum(len(table) for table in held) >= ROW_GROUP_ROWS:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
-
-
-def _with_uuids(table: pa.Table) -> pa.Table:
-    for name in _UUIDS:
-        column = table[name]
-        if column.type == pa.uuid():
-            continue
-        pieces = [pa.ExtensionArray.from_storage(pa.uuid(), piece) for piece in column.chunks]
-        typed = pa.chunked_array(pieces, type=pa.uuid())
-        table = table.set_column(table.schema.get_field_index(name), SCHEMA.field(name), typed)
-    return table
-
-
-def _write_file(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make a file appear whole or not at all, and durably."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        fill(temporary)
-        fd = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.rename(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _day_text(day: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))

@@ -1,0 +1,577 @@
+"""The tap on httpx and httpx2: sees every attempt, changes nothing the caller sees."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import importlib
+import inspect
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from types import ModuleType
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+import outlay
+from outlay.capture import attempt as attempts
+from outlay.capture.runtime import activate
+from outlay.capture.taps import http as tap
+from outlay.capture.testing import capture_events
+from tests.guest.bodies import (
+    CHAT,
+    CHAT_BODY,
+    DONE,
+    JSON,
+    OPENAI_URL,
+    PLAIN_CHUNKS,
+    SECRET,
+    SSE,
+    USAGE_CHUNK,
+    asked,
+    openai_stream,
+)
+
+pytestmark = pytest.mark.parametrize("module", [httpx, httpx2], ids=["httpx", "httpx2"])
+
+
+def pieces(module: ModuleType, chunks: list[bytes], fail: Exception | None = None) -> Any:
+    """A response stream that is really read piece by piece, sync and async."""
+
+    class Pieces(module.SyncByteStream, module.AsyncByteStream):  # type: ignore[misc, name-defined]
+        closed = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from chunks
+            if fail is not None:
+                raise fail
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                await asyncio.sleep(0)
+                yield chunk
+            if fail is not None:
+                raise fail
+
+        def close(self) -> None:
+            self.closed = True
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    return Pieces()
+
+
+def whole(module: ModuleType, status: int = 200, body: bytes = CHAT_BODY, **headers: str) -> Any:
+    def handle(_request: Any) -> Any:
+        return module.Response(
+            status, headers={**JSON, **headers}, stream=module.ByteStream(body)
+        )
+
+    return module.MockTransport(handle)
+
+
+def streaming(module: ModuleType, **more: Any) -> Any:
+    def handle(request: Any) -> Any:
+        chunks = openai_stream(request.content)
+        return module.Response(200, headers=SSE, stream=pieces(module, chunks, **more))
+
+    return module.MockTransport(handle)
+
+
+def test_a_call_makes_one_event_and_returns_the_same_body(module: ModuleType) -> None:
+    with capture_events() as events, module.Client(transport=whole(module)) as client:
+        response = client.post(OPENAI_URL, json=asked())
+    assert response.json() == CHAT
+    (event,) = events
+    assert event["provider"] == "openai"
+    assert event["surface"] == "openai.chat"
+    assert (event["input"], event["output"]) == (12, 7)
+    assert event["status"] == "ok"
+    assert event["http_status"] == 200
+    assert event["provider_request_id"] == "req_1"
+    assert event["call_id"] == event["event_id"]
+    assert event["started_at"] <= event["ended_at"]
+    assert "attempt" not in event
+    assert "ttft_ms" not in event
+
+
+def test_an_async_call_makes_one_event(module: ModuleType) -> None:
+    async def call() -> Any:
+        async with module.AsyncClient(transport=whole(module)) as client:
+            return await client.post(OPENAI_URL, json=asked())
+
+    with capture_events() as events:
+        response = asyncio.run(call())
+    assert response.json() == CHAT
+    assert [e["input"] for e in events] == [12]
+
+
+def test_content_is_in_no_event(module: ModuleType) -> None:
+    with capture_events(include_usage=True) as events:
+        with module.Client(transport=whole(module)) as client:
+            client.post(OPENAI_URL, json=asked(), headers={"authorization": "Bearer sk-live"})
+        with module.Client(transport=streaming(module)) as client:
+            client.post(OPENAI_URL, json=asked(stream=True))
+    assert len(events) == 2
+    assert SECRET not in json.dumps(events)
+    assert "sk-live" not in json.dumps(events)
+
+
+def test_a_call_to_nobody_known_makes_no_event_and_passes_untouched(module: ModuleType) -> None:
+    with capture_events() as events, module.Client(transport=whole(module)) as client:
+        response = client.post("https://example.com/v1/chat/completions", json=asked())
+        assert type(response.stream).__name__ != "OutlayStream"
+    assert events == []
+
+
+def test_a_known_free_endpoint_makes_no_event(module: ModuleType) -> None:
+    with capture_events() as events, module.Client(transport=whole(module)) as client:
+        client.get("https://api.openai.com/v1/models")
+    assert events == []
+
+
+def test_an_unknown_endpoint_of_a_known_host_is_an_event_with_a_finding(
+    module: ModuleType,
+) -> None:
+    with capture_events() as events, module.Client(transport=whole(module)) as client:
+        client.post("https://api.openai.com/v1/brand/new", json=asked())
+    assert events[0]["findings"] == ["unknown_endpoint"]
+
+
+def test_a_private_host_is_known_through_the_hosts_setting(module: ModuleType) -> None:
+    with (
+        capture_events(hosts={"llm.internal:8000": "openai"}) as events,
+        module.Client(transport=whole(module)) as client,
+    ):
+        client.post("http://llm.internal:8000/v1/chat/completions", json=asked())
+    assert len(events) == 1
+
+
+def test_a_streamed_call_is_one_event_with_time_to_first_byte(module: ModuleType) -> None:
+    with (
+        capture_events() as events,
+        module.Client(transport=streaming(module)) as client,
+        client.stream("POST", OPENAI_URL, json=asked(stream=True)) as response,
+    ):
+        seen = b"".join(response.iter_bytes())
+    assert seen == b"".join([*PLAIN_CHUNKS, DONE])
+    (event,) = events
+    assert event["streamed"] is True
+    assert (event["input"], event["output"]) == (12, 7)
+    assert 0 <= event["ttft_ms"] <= event["latency_ms"]
+
+
+def test_an_async_streamed_call_is_one_event(module: ModuleType) -> None:
+    async def call() -> bytes:
+        async with (
+            module.AsyncClient(transport=streaming(module)) as client,
+            client.stream("POST", OPENAI_URL, json=asked(stream=True)) as response,
+        ):
+            return b"".join([chunk async for chunk in response.aiter_bytes()])
+
+    with capture_events() as events:
+        seen = asyncio.run(call())
+    assert seen == b"".join([*PLAIN_CHUNKS, DONE])
+    assert [(e["status"], e["output"]) for e in events] == [("ok", 7)]
+
+
+def test_the_usage_chunk_is_asked_for_and_hidden(module: ModuleType) -> None:
+    sent: list[Any] = []
+
+    def handle(request: Any) -> Any:
+        sent.append(request)
+        chunks = openai_stream(request.content)
+        return module.Response(200, headers=SSE, stream=pieces(module, chunks))
+
+    client = module.Client(transport=module.MockTransport(handle))
+    request = client.build_request("POST", OPENAI_URL, json=asked(stream=True))
+    before = (dict(request.headers), request.content)
+    with capture_events() as events:
+        response = client.send(request, stream=True)
+        seen = list(response.iter_raw())
+    assert USAGE_CHUNK not in b"".join(seen)
+    assert [c for c in seen if c] == [*PLAIN_CHUNKS, DONE]
+    assert json.loads(sent[0].content)["stream_options"] == {"include_usage": True}
+    assert int(sent[0].headers["content-length"]) == len(sent[0].content)
+    assert sent[0].headers["accept-encoding"] == "identity"
+    assert response.request is request
+    assert (dict(request.headers), request.content) == before
+    assert events[0]["usage_raw"] == CHAT["usage"]
+
+
+@pytest.mark.parametrize("options", [{"include_usage": True}, {"include_usage": False}])
+def test_a_caller_who_set_stream_options_gets_just_that(
+    module: ModuleType, options: dict[str, bool]
+) -> None:
+    with (
+        capture_events() as events,
+        module.Client(transport=streaming(module)) as client,
+        client.stream(
+            "POST", OPENAI_URL, json=asked(stream=True, stream_options=options)
+        ) as response,
+    ):
+        seen = b"".join(response.iter_bytes())
+    assert (USAGE_CHUNK in seen) is options["include_usage"]
+    assert len(events) == 1
+
+
+def test_the_setting_turns_include_usage_off(module: ModuleType) -> None:
+    sent: list[bytes] = []
+
+    def handle(request: Any) -> Any:
+        sent.append(request.content)
+        return module.Response(200, headers=SSE, stream=pieces(module, [*PLAIN_CHUNKS, DONE]))
+
+    with (
+        capture_events(include_usage=False) as events,
+        module.Client(transport=module.MockTransport(handle)) as client,
+        client.stream("POST", OPENAI_URL, json=asked(stream=True)) as response,
+    ):
+        response.read()
+    assert b"stream_options" not in sent[0]
+    assert events[0]["usage_source"] == "estimated"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_stream_reaches_the_caller_and_the_reader(
+    module: ModuleType, encoding: str
+) -> None:
+    import zlib
+
+    packed = gzip.compress(CHAT_BODY) if encoding == "gzip" else zlib.compress(CHAT_BODY)
+
+    def handle(_request: Any) -> Any:
+        cut = [packed[:10], packed[10:30], packed[30:]]
+        headers = {**JSON, "content-encoding": encoding}
+        return module.Response(200, headers=headers, stream=pieces(module, cut))
+
+    with (
+        capture_events() as events,
+        module.Client(transport=module.MockTransport(handle)) as client,
+        client.stream("POST", OPENAI_URL, json=asked()) as response,
+    ):
+        assert json.loads(response.read()) == CHAT
+    assert (events[0]["input"], events[0]["output"]) == (12, 7)
+
+
+def test_a_body_that_is_read_already_is_metered_when_streaming(module: ModuleType) -> None:
+    def handle(_request: Any) -> Any:
+        return module.Response(200, headers=JSON, content=CHAT_BODY)
+
+    client = module.Client(transport=module.MockTransport(handle))
+    with capture_events() as events:
+        response = client.send(client.build_request("POST", OPENAI_URL, json=asked()), stream=True)
+        assert response.json() == CHAT
+    assert [e["input"] for e in events] == [12]
+
+
+def test_elapsed_works_as_without_the_tap(module: ModuleType) -> None:
+    client = module.Client(transport=whole(module))
+    with capture_events():
+        response = client.post(OPENAI_URL, json=asked())
+        streamed = client.send(client.build_request("POST", OPENAI_URL, json=asked()), stream=True)
+        streamed.read()
+    assert response.elapsed.total_seconds() >= 0
+    assert streamed.elapsed.total_seconds() >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        ("ReadTimeout", "timeout", "timeout"),
+        ("ConnectError", "error", "connect"),
+        ("RemoteProtocolError", "error", "RemoteProtocolError"),
+    ],
+)
+def test_a_transport_error_is_an_event_and_reaches_the_caller_unchanged(
+    module: ModuleType, error: str, status: str, kind: str
+) -> None:
+    problem = getattr(module, error)("no luck with " + SECRET)
+
+    def handle(_request: Any) -> Any:
+        raise problem
+
+    client = module.Client(transport=module.MockTransport(handle))
+    request = client.build_request("POST", OPENAI_URL, json=asked(stream=True))
+    with capture_events() as events, pytest.raises(getattr(module, error)) as caught:
+        client.send(request, stream=True)
+    assert caught.value is problem
+    assert caught.value.request is request
+    assert (events[0]["status"], events[0]["error_type"]) == (status, kind)
+    assert SECRET not in json.dumps(events)
+
+
+def test_an_error_in_the_middle_of_a_stream_ends_the_attempt(module: ModuleType) -> None:
+    problem = module.ReadError("gone")
+    with (
+        capture_events() as events,
+        module.Client(transport=streaming(module, fail=problem)) as client,
+        pytest.raises(module.ReadError),
+        client.stream("POST", OPENAI_URL, json=asked(stream=True, n=1)) as response,
+    ):
+        response.read()
+    assert len(events) == 1
+
+
+def test_an_http_error_is_an_event_that_was_not_billed(module: ModuleType) -> None:
+    body = b'{"error":{"message":"slow down","type":"rate_limit_error"}}'
+    with capture_events() as events, module.Client(transport=whole(module, 429, body)) as client:
+        assert client.post(OPENAI_URL, json=asked()).status_code == 429
+    assert events[0]["status"] == "error"
+    assert events[0]["http_status"] == 429
+    assert events[0]["billed"] == "no"
+    assert "slow down" not in json.dumps(events)
+
+
+def test_a_stream_closed_early_is_aborted_and_counted_once(module: ModuleType) -> None:
+    with capture_events() as events:
+        client = module.Client(transport=streaming(module))
+        request = client.build_request("POST", OPENAI_URL, json=asked(stream=True))
+        response = client.send(request, stream=True)
+        next(response.iter_raw())
+        response.close()
+        response.close()
+    (event,) = events
+    assert event["status"] == "aborted"
+    assert event["billed"] == "possible"
+    assert event["output"] >= 1
+
+
+def test_a_stream_never_read_is_aborted_when_it_is_forgotten(module: ModuleType) -> None:
+    with capture_events() as events:
+        client = module.Client(transport=streaming(module))
+        response = client.send(
+            client.build_request("POST", OPENAI_URL, json=asked(stream=True)), stream=True
+        )
+        assert events == []
+        del response
+        gc.collect()
+    assert [e["status"] for e in events] == ["aborted"]
+
+
+def test_a_consumer_that_breaks_off_ends_the_attempt(module: ModuleType) -> None:
+    with capture_events() as events:
+        client = module.Client(transport=streaming(module))
+        request = client.build_request("POST", OPENAI_URL, json=asked(stream=True))
+        for _ in client.send(request, stream=True).iter_bytes():
+            break
+        gc.collect()
+    assert [e["status"] for e in events] == ["aborted"]
+
+
+def test_a_cancelled_async_stream_is_aborted(module: ModuleType) -> None:
+    async def call() -> None:
+        async def never() -> AsyncIterator[bytes]:
+            yield PLAIN_CHUNKS[0]
+            await asyncio.sleep(60)
+
+        class Slow(module.AsyncByteStream):  # type: ignore[misc, name-defined]
+            def __aiter__(self) -> AsyncIterator[bytes]:
+                return never()
+
+        def handle(_request: Any) -> Any:
+            return module.Response(200, headers=SSE, stream=Slow())
+
+        async def read() -> None:
+            async with (
+                module.AsyncClient(transport=module.MockTransport(handle)) as client,
+                client.stream("POST", OPENAI_URL, json=asked(stream=True)) as response,
+            ):
+                async for _ in response.aiter_bytes():
+                    started.set()
+
+        started = asyncio.Event()
+        task = asyncio.create_task(read())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with capture_events() as events:
+        asyncio.run(call())
+    (event,) = events
+    assert event["status"] == "aborted"
+    assert event["billed"] == "possible"
+
+
+def test_a_call_cancelled_before_its_answer_is_aborted(module: ModuleType) -> None:
+    async def call() -> None:
+        async def handle(_request: Any) -> Any:
+            await asyncio.sleep(60)
+
+        async with module.AsyncClient(transport=module.MockTransport(handle)) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.post(OPENAI_URL, json=asked()), 0.05)
+
+    with capture_events() as events:
+        asyncio.run(call())
+    assert [(e["status"], e["error_type"]) for e in events] == [("aborted", "cancelled")]
+
+
+def test_a_client_that_delegates_to_another_counts_once(module: ModuleType) -> None:
+    class Outer(module.Client):  # type: ignore[misc, name-defined]
+        inner = module.Client(transport=whole(module))
+
+        def send(self, request: Any, **kwargs: Any) -> Any:
+            return super().send(request, **kwargs)
+
+    def handle(request: Any) -> Any:
+        return Outer.inner.send(module.Request("POST", request.url, content=request.content))
+
+    with capture_events() as events, Outer(transport=module.MockTransport(handle)) as client:
+        client.post(OPENAI_URL, json=asked())
+    assert len(events) == 1
+
+
+def test_redirects_and_auth_flows_count_once(module: ModuleType) -> None:
+    class Twice(module.Auth):  # type: ignore[misc, name-defined]
+        def auth_flow(self, request: Any) -> Iterator[Any]:
+            yield request
+            request.headers["authorization"] = "Bearer two"
+            yield request
+
+    with capture_events() as events, module.Client(transport=whole(module)) as client:
+        client.post(OPENAI_URL, json=asked(), auth=Twice())
+    assert len(events) == 1
+
+
+def test_signatures_and_kinds_of_functions_stay_the_same(module: ModuleType) -> None:
+    tap.remove(module)
+    before = [inspect.signature(c.send) for c in (module.Client, module.AsyncClient)]
+    names = [module.Client.send.__qualname__, module.Client.send.__doc__]
+    with capture_events():
+        after = [inspect.signature(c.send) for c in (module.Client, module.AsyncClient)]
+        assert after == before
+        assert [module.Client.send.__qualname__, module.Client.send.__doc__] == names
+        assert inspect.iscoroutinefunction(module.AsyncClient.send)
+        tapped = module.Client.send
+        tap.install(module)
+        assert module.Client.send is tapped
+
+
+def test_wrong_arguments_raise_what_they_raised_before(module: ModuleType) -> None:
+    client = module.Client(transport=whole(module))
+    with capture_events(), pytest.raises(TypeError, match="request"):
+        client.send()
+
+
+def test_a_request_given_by_keyword_is_metered(module: ModuleType) -> None:
+    client = module.Client(transport=streaming(module))
+    request = client.build_request("POST", OPENAI_URL, json=asked(stream=True))
+    with capture_events() as events:
+        client.send(request=request, stream=True).read()
+    assert events[0]["output"] == 7
+
+
+@pytest.mark.parametrize("where", ["open", "response", "feed", "finish"])
+def test_an_error_inside_a_reader_never_reaches_the_caller(
+    module: ModuleType, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = attempts.open_reader
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        if where == "open":
+            raise ZeroDivisionError
+        reader = real(*args, **kwargs)
+
+        class Broken:
+            streamed = False
+
+            def response(self, *a: Any) -> None:
+                if where == "response":
+                    raise ZeroDivisionError
+
+            def feed(self, *a: Any) -> None:
+                if where == "feed":
+                    raise ZeroDivisionError
+
+            def finish(self, **k: Any) -> Any:
+                if where == "finish":
+                    raise ZeroDivisionError
+                assert reader is not None
+                return reader.finish(**k)
+
+        return Broken()
+
+    monkeypatch.setattr(attempts, "open_reader", broken)
+    with capture_events(), module.Client(transport=whole(module)) as client:
+        assert client.post(OPENAI_URL, json=asked()).json() == CHAT
+        with client.stream("POST", OPENAI_URL, json=asked()) as response:
+            assert json.loads(response.read()) == CHAT
+        errors = outlay.stats()["errors"]
+    assert sum(errors.values()) >= 2
+
+
+def test_without_a_runtime_nothing_is_metered(module: ModuleType) -> None:
+    with capture_events() as events:
+        activate(None)
+        with module.Client(transport=whole(module)) as client:
+            assert client.post(OPENAI_URL, json=asked()).json() == CHAT
+    assert events == []
+
+
+def test_threads_keep_their_own_context(module: ModuleType) -> None:
+    client = module.Client(transport=whole(module))
+
+    def work(tenant: str) -> None:
+        with outlay.context(tenant=tenant):
+            for _ in range(20):
+                client.post(OPENAI_URL, json=asked())
+
+    with capture_events() as events:
+        threads = [threading.Thread(target=work, args=(f"t{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(e["tenant_id"] for e in events) == sorted(f"t{n % 4}" for n in range(80))
+    assert len({e["event_id"] for e in events}) == 80
+
+
+def test_tasks_keep_their_own_context(module: ModuleType) -> None:
+    async def work(client: Any, tenant: str) -> None:
+        async with outlay.context(tenant=tenant):
+            await asyncio.sleep(0)
+            await client.post(OPENAI_URL, json=asked())
+
+    async def main() -> None:
+        async with module.AsyncClient(transport=whole(module)) as client:
+            await asyncio.gather(*(work(client, f"t{n}") for n in range(20)))
+
+    with capture_events() as events:
+        asyncio.run(main())
+    assert {e["tenant_id"] for e in events} == {f"t{n}" for n in range(20)}
+
+
+def test_a_streamed_upload_is_metered_without_being_read(module: ModuleType) -> None:
+    def upload() -> Iterator[bytes]:
+        yield json.dumps(asked()).encode()
+
+    got: list[bytes] = []
+
+    def handle(request: Any) -> Any:
+        got.append(request.read())
+        return module.Response(200, headers=JSON, stream=module.ByteStream(CHAT_BODY))
+
+    with (
+        capture_events() as events,
+        module.Client(transport=module.MockTransport(handle)) as client,
+    ):
+        client.post(OPENAI_URL, content=upload())
+    assert json.loads(got[0]) == asked()
+    assert events[0]["model_served"] == CHAT["model"]
+
+
+def test_the_tap_leaves_no_trace_when_removed(module: ModuleType) -> None:
+    name = module.__name__
+    tap.remove(module)
+    original = importlib.import_module(name).Client.send
+    with capture_events():
+        assert module.Client.send is not original
+    tap.remove(module)
+    assert module.Client.send is original
