@@ -47,7 +47,7 @@ def measure(parts: list[bytes], events: int, connections: int) -> tuple[float, f
         while True:
             _, status = watch.call("GET", "/v1/status")
             consumers = status["consumers"].values()
-            if all(int(c["lag_events"]) == 0 for c in consumers) and watch.stored() == events:
+            if all(not c["lag_events"] for c in consumers) and watch.stored() == events:
                 break
             time.sleep(0.02)
         done = time.monotonic()

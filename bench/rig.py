@@ -57,7 +57,7 @@ def event(chance: random.Random, now_us: int) -> dict[str, Any]:
         "finish_reason": "stop", "provider_request_id": "req_" + os.urandom(12).hex(),
         "input": chance.randrange(20, 8000), "input_cache_read": read,
         "output": chance.randrange(5, 900), "usage_source": "provider",
-        "usage_raw": json.dumps({"prompt_tokens": 1234, "completion_tokens": 99}),
+        "usage_raw": {"prompt_tokens": 1234, "completion_tokens": 99},
     }  # fmt: skip
 
 

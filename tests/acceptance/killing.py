@@ -146,20 +146,15 @@ class Rig:
 
 
 def _read_document(process: subprocess.Popen[str], timeout_s: float) -> dict[str, str]:
-    """Read one JSON document that spans lines from a process's output."""
+    """Read the one line of JSON that a server prints when it is ready."""
     assert process.stdout is not None
-    text, until = "", time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        readable, _, _ = select.select([process.stdout], [], [], 0.1)
-        if readable:
-            line = process.stdout.readline()
-            text += line
-            with suppress(ValueError):
-                document: dict[str, str] = json.loads(text)
-                return document
-            if not line:
-                break
-    raise AssertionError(f"the server did not start: {text!r}; see server.log")
+    readable, _, _ = select.select([process.stdout], [], [], timeout_s)
+    line = process.stdout.readline() if readable else ""
+    try:
+        document: dict[str, str] = json.loads(line)
+    except ValueError as error:
+        raise AssertionError(f"the server did not start: {line!r}; see server.log") from error
+    return document
 
 
 def run(folder: Path, victim: Victim, rounds: int, *, seed: int = 1) -> Outcome:

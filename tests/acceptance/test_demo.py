@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,4 +42,33 @@ def test_a_data_folder_that_cannot_be_used_is_told(
     taken = tmp_path / "file"
     taken.touch()
     assert run_demo(check=True, data=taken, port=0, live=False) == 1
-    assert "cannot be used" in capsys.readouterr().out
+    assert "cannot be used" in " ".join(capsys.readouterr().out.split())
+
+
+def test_ctrl_c_finishes_what_is_under_way_and_leaves_nothing_running(tmp_path: Path) -> None:
+    code = "import sys; from outlay.demo.run import run_demo; sys.exit(run_demo(**{!r}))".format(
+        {"live": False, "port": 0, "rate": 3.0, "data": None}
+    )
+    demo = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    try:
+        for line in demo.stdout:
+            if "outlay top" in line:
+                break
+        time.sleep(4)
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        demo.send_signal(signal.SIGINT)
+        told, _ = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert demo.returncode == 0, told
+    assert "equals the bill to the nano-dollar" in told
+    assert children
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from outlay.capture import events
+from outlay.capture import events, forks
 from outlay.capture.guard import caught
 from outlay.capture.retries import Failure, Place, is_retryable, owner
 from outlay.capture.runtime import Runtime
@@ -53,7 +53,8 @@ class Attempt:
     @classmethod
     def begin(cls, runtime: Runtime, request: Request) -> Attempt | None:
         """Start following a request; `None` when it goes to no known provider."""
-        reader = open_reader(request, hosts=runtime.hosts)
+        with forks.gate:  # the first call of a kind imports its reader
+            reader = open_reader(request, hosts=runtime.hosts)
         if reader is None:
             return None
         runtime.wake()

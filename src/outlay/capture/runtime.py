@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from outlay.capture import spool as spools
+from outlay.capture import forks
 from outlay.capture.counts import Stats
 from outlay.capture.events import Defaults, attribution, encode
 from outlay.capture.guard import caught, guarded, warn_once
@@ -150,8 +150,8 @@ def activate(runtime: Runtime | None) -> Runtime | None:
         _hooked = True
         atexit.register(_at_exit)
         os.register_at_fork(
-            before=spools.before_fork,
-            after_in_parent=spools.after_fork_in_parent,
+            before=forks.before,
+            after_in_parent=forks.after_in_parent,
             after_in_child=_after_fork_in_child,
         )
     return before
@@ -182,7 +182,7 @@ def _at_exit() -> None:
 def _after_fork_in_child() -> None:
     parent = _active
     try:
-        spools.after_fork_in_child()
+        forks.after_in_child()
         if parent is not None:
             parent.left_behind = True
             if parent.spool is not None:

@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from outlay.capture import forks
 from outlay.capture.counts import REFUSED, TOO_LARGE_TO_SHIP, Stats
 from outlay.capture.guard import guarded, logger, warn_once
 from outlay.capture.spool import Row, Spool, adopt
-from outlay.capture.transport import Reply, Transport
+from outlay.capture.transport import Reply, Transport, prepare
 
 MAX_BATCH_BYTES: Final = 1024 * 1024
 """Most bytes of event text in one request."""
@@ -133,6 +134,8 @@ class Shipper:
     # -- the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        with guarded("ship.prepare"), forks.gate:
+            prepare()
         while not self._stopping:
             with guarded("ship.tick"):
                 self._tick(self._transport)

@@ -12,13 +12,13 @@ import contextlib
 import sqlite3
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from outlay.capture import forks
 from outlay.capture.guard import caught
 from outlay.capture.spool_files import Claim, claim_new, claim_orphans
 
@@ -43,8 +43,6 @@ CLOSED: Final = "shut_down"
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, body TEXT NOT NULL)"
 _INSERT: Final = "INSERT INTO events (body) VALUES (?)"
 
-_all: weakref.WeakSet[Spool] = weakref.WeakSet()
-_held: list[Spool] = []
 _inherited: list[object] = []
 """Handles that a fork copied: never closed here, since closing would act on the parent's file."""
 
@@ -77,7 +75,7 @@ class Spool:
         self._busy = False
         self._checkpoint_lock = threading.Lock()
         self._closed = False
-        _all.add(self)
+        forks.register(self)
 
     # -- the caller's side ---------------------------------------------------------------------
 
@@ -287,10 +285,14 @@ class Spool:
             if self.claim is not None:
                 self.claim.release(delete=empty)
 
-    def hold(self) -> None:
-        """Keep SQLite still while the process forks."""
-        self._lock.acquire()
-        self._checkpoint_lock.acquire()
+    def hold(self, timeout_s: float) -> bool:
+        """Keep SQLite still while the process forks, so that none of its locks is copied held."""
+        if not self._lock.acquire(timeout=timeout_s):
+            return False
+        if not self._checkpoint_lock.acquire(timeout=timeout_s):
+            self._lock.release()
+            return False
+        return True
 
     def go_on(self) -> None:
         """Undo `hold`."""
@@ -309,28 +311,6 @@ class Spool:
 def adopt(folder: Path, max_bytes: int) -> list[Spool]:
     """Return the spools that dead processes left in a folder, owned by this process from now."""
     return [Spool(folder, max_bytes, claim=claim) for claim in claim_orphans(folder)]
-
-
-def before_fork() -> None:
-    """Bring every spool to rest, so that no lock inside SQLite is copied while it is held."""
-    _held.extend(_all)
-    for spool in _held:
-        spool.hold()
-
-
-def after_fork_in_parent() -> None:
-    """Let every spool go on."""
-    for spool in _held:
-        spool.go_on()
-    _held.clear()
-
-
-def after_fork_in_child() -> None:
-    """Drop every inherited spool."""
-    for spool in _held:
-        spool.forget()
-    _held.clear()
-    _all.clear()
 
 
 def _within(rows: Iterable[Row], max_bytes: int) -> list[Row]:

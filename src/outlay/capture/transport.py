@@ -29,6 +29,14 @@ class Reply:
     body: bytes
 
 
+def prepare() -> None:
+    """Import what requests need: once, on the shipper's thread, and not while the process forks.
+
+    The host application's start does not pay for it.
+    """
+    import ssl  # noqa: F401
+
+
 class Transport:
     """Requests to one server. For one thread only."""
 
@@ -56,7 +64,6 @@ class Transport:
         Raises:
             OSError: the server cannot be reached, does not answer in time or speaks no HTTP.
         """
-        # On the shipper's thread, so that the host application's start does not pay for it.
         from http.client import BadStatusLine, HTTPException
 
         sent = {"User-Agent": "outlay-sdk", **headers}

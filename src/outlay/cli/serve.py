@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,8 @@ def serve(
 
     def ready(url: str, first_key: str | None) -> None:
         if as_json:
-            render.print_json({"url": url, "key": first_key, "data": chosen.data})
+            # One line, so that a supervisor can read it while the server runs on.
+            typer.echo(json.dumps({"url": url, "key": first_key, "data": chosen.data}))
             return
         render.console.print(f"outlay listens on [bold]{escape(url)}[/bold], data in {chosen.data}")
         if first_key is not None:

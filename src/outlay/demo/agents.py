@@ -89,7 +89,7 @@ class Action:
         with outlay.agent("research"):
             await self._ask(self._clients.chat, MINI, f"questions {topic}")
             with outlay.agent("web"):
-                for n in range(self._dice.between(f"searches {topic}", 1, 3)):
+                for n in range(self._dice.between(f"searches {topic}", 1, 2)):
                     await self._search(f"{topic}/{n}")
             await self._retrieve(topic)
             await self._ask(self._clients.gemini, READER, f"read {topic}", thinks=True)

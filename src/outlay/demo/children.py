@@ -130,9 +130,14 @@ class Child:
         self.ask_to_stop()
         if not self.wait(STOP_TIMEOUT_S):
             self._process.terminate()
-            if not self.wait(STOP_TIMEOUT_S / 2):
-                self._process.kill()
-                self._process.wait()
+            self.wait(STOP_TIMEOUT_S / 2)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended, and release everything."""
+        self._process.kill()
+        self._process.wait()
+        self.ask_to_stop()
         self._reader.join(1)
         if self._process.stdout is not None:
             self._process.stdout.close()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ SETTLE_S: Final = 60.0
 """How long the last events may take to be stored before that counts as a difference."""
 DRAIN_S: Final = 100.0
 """How long the application may take to finish what it is doing."""
+RUNNING: Final = "what is under way shows as a difference; Ctrl-C ends"
 LOOPBACK: Final = "127.0.0.1"
 INTERRUPTED: Final = 130
 
@@ -83,7 +86,7 @@ def run_demo(
         actions = CHECK_ACTIONS
     plan = _Plan(check, actions, seconds, rate, seed, live, json_output)
     try:
-        with _folder(data) as folder:
+        with _terminable(), _folder(data) as folder:
             return _Demo(plan, folder, kept=data is not None, console=console).run(port)
     except OutlayError as error:
         console.print(f"{error.message}\n{error.hint}", style="red", markup=False)
@@ -177,8 +180,14 @@ class _Demo:
 
     def _stop_children(self) -> None:
         """End the application first: what it still sends has someone to go to."""
-        for child in reversed(self._children):
-            child.stop()
+        children = self._children[::-1]
+        try:
+            for child in children:
+                child.stop()
+        except KeyboardInterrupt:
+            for child in children:
+                child.kill()
+            raise
 
     # -- following -------------------------------------------------------------------------------
 
@@ -190,7 +199,7 @@ class _Demo:
                 while not self._done:
                     self._hear()
                     found, _ = watch.compare()
-                    show(found, "running; Ctrl-C ends it" if self._plan.live else "running")
+                    show(found, RUNNING)
                     time.sleep(POLL_S)
             except KeyboardInterrupt:
                 self._interrupted = True
@@ -290,6 +299,19 @@ def _is_free(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat a request to terminate as Ctrl-C: all is stopped in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -28,13 +28,17 @@ from outlay.stream.base import Chunk
 from outlay.stream.sqlite import BUSY_TIMEOUT_S, SqliteLog
 
 ID_BYTES: Final = 16
-LOOKUP_IDS: Final = 500
-"""Ids asked for in one statement."""
 SLACK_DAYS: Final = 2
 """Days kept beyond the ingest bound, for clocks that are off and for the running day."""
 OTHER_DAY: Final = 0
 """The table of ids outside the window, which only a foreign writer can bring in; never dropped."""
 _DAY_MS: Final = 86_400_000
+_KEYS: Final = (
+    f"WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + {ID_BYTES} FROM n "
+    f"WHERE at + {ID_BYTES} <= :size)"
+)
+"""Positions of the ids in one packed parameter: a parameter or a row for each id would cost twice
+the time, and hold the interpreter's lock for all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,12 @@ class HopLog(SqliteLog):
             for day, group in self._by_day(ids, received_at).items():
                 if day not in tables:
                     continue
-                for start in range(0, len(group), LOOKUP_IDS):
-                    part = group[start : start + LOOKUP_IDS]
-                    marks = ",".join("?" * len(part))
-                    rows = reader.execute(f"SELECT id FROM seen_{day} WHERE id IN ({marks})", part)
-                    found.update(row[0] for row in rows)
+                rows = reader.execute(
+                    f"{_KEYS} SELECT id FROM (SELECT substr(:ids, at, {ID_BYTES}) AS key FROM n) "
+                    f"CROSS JOIN seen_{day} ON id = key",
+                    _packed(group),
+                )
+                found.update(row[0] for row in rows)
         return found
 
     def commit(self, hop: Hop) -> int:
@@ -171,7 +176,10 @@ class HopLog(SqliteLog):
             if day not in tables:
                 db.execute(f"CREATE TABLE seen_{day} (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID")
             # Sorted keys fill pages in order; a plain INSERT fails loudly on an id seen twice.
-            db.executemany(f"INSERT INTO seen_{day} VALUES (?)", [(key,) for key in sorted(group)])
+            db.execute(
+                f"{_KEYS} INSERT INTO seen_{day} SELECT substr(:ids, at, {ID_BYTES}) FROM n",
+                _packed(sorted(group)),
+            )
         oldest = self._oldest_day(hop.received_at)
         for day in tables:
             if OTHER_DAY < day < oldest:
@@ -202,6 +210,11 @@ def id_days(ids: Sequence[bytes]) -> npt.NDArray[np.int64]:
     wide[:, 2:] = raw[:, :6]
     days: npt.NDArray[np.int64] = wide.view(">u8").reshape(-1).astype(np.int64) // _DAY_MS
     return days
+
+
+def _packed(ids: Sequence[bytes]) -> dict[str, bytes | int]:
+    packed = b"".join(ids)
+    return {"ids": packed, "size": len(packed)}
 
 
 def _day_tables(db: sqlite3.Connection) -> set[int]:

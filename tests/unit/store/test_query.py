@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -211,10 +212,9 @@ def test_any_json_is_read_or_refused_and_never_breaks(value: Any) -> None:
     for key in ("metrics", "by", "filters", "last", "from", "grain", "timezone", "order", "limit"):
         try:
             query = parse_query({"metrics": ["cost"], key: value}, now=NOW)
-        except QueryError as error:
-            assert error.where
-        else:
-            assert isinstance(query, Query)
+        except QueryError:
+            continue
+        assert isinstance(query, Query)
 
 
 # -- zones ---------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def test_the_parts_of_a_plan_cover_the_window_once(
     spans = sorted((p.start, p.end) for p in parts)
     assert spans[0][0] == start
     assert spans[-1][1] == end
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(spans))
     rolled = [p for p in parts if p.table != "events"]
     tails = [p for p in planned(start, end, by=by, grain=grain) if p.unfolded]
     if rolled:
