@@ -196,7 +196,7 @@ def test_means_ratios_and_distinct_counts_follow_their_definition(filled: Any) -
 
 
 def test_a_window_without_events_sums_to_zero_and_has_no_means(filled: Any) -> None:
-    body = {"from": NOW - 60_000_000, "to": NOW, "last": None}
+    body: dict[str, Any] = {"from": NOW - 60_000_000, "to": NOW, "last": None}
     metrics = ["cost", "calls", "latency_avg", "cost_per_call", "users"]
     assert one(filled, metrics=metrics, **body) == (0, 0, None, None, 0)
     assert ask(filled, metrics=metrics, by=["tenant"], **body) == []
@@ -245,7 +245,7 @@ def test_days_of_a_zone_start_at_its_midnight_through_a_change_of_its_offset(sto
     starts = [change - 4 * hour, change - 2 * hour, change, change + 21 * hour, change + 22 * hour]
     events = [one_event(started_at=start, cost_nanos=1) for start in starts]
     store.write(events_table(*events), offset=1)
-    window = {"from": change - 30 * hour, "to": change + 30 * hour, "last": None}
+    window: dict[str, Any] = {"from": change - 30 * hour, "to": change + 30 * hour, "last": None}
     days = ask(store, grain="day", timezone="Europe/Berlin", **window)
     assert days == [(change - 27 * hour, 1), (change - 3 * hour, 3), (change + 22 * hour, 1)]
     hours = ask(store, grain="hour", timezone="Europe/Berlin", **window)

@@ -1,4 +1,4 @@
-"""Loopback servers for the guest's tests: a provider that speaks three dialects, and a collector."""
+"""Loopback servers for the guest's tests, and a clean guest for each of them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Loopback:
                 if streamed:
                     self.wfile.write(b"0\r\n\r\n")
 
-            do_GET = do_POST = handle_one
+            do_GET = do_POST = handle_one  # noqa: N815 - names that http.server looks for
 
             def log_message(self, *args: object) -> None:
                 pass

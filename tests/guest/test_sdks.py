@@ -72,7 +72,7 @@ class Provider:
     def openai(self, **more: Any) -> openai.OpenAI:
         return openai.OpenAI(api_key="sk-test", base_url=f"{self.server.url}/openai/v1", **more)
 
-    def openai_async(self) -> openai.AsyncOpenAI:
+    def openai_async(self) -> Any:
         return openai.AsyncOpenAI(api_key="sk-test", base_url=f"{self.server.url}/openai/v1")
 
     def anthropic(self) -> anthropic.Anthropic:
@@ -119,11 +119,13 @@ def test_openai_gzip(provider: Provider, events: list[dict[str, Any]]) -> None:
 def test_openai_stream_hides_the_usage_chunk(
     provider: Provider, events: list[dict[str, Any]]
 ) -> None:
-    with provider.openai() as client:
-        with client.chat.completions.create(
+    with (
+        provider.openai() as client,
+        client.chat.completions.create(
             model="gpt-4o-mini", messages=MESSAGES, stream=True
-        ) as stream:
-            chunks = list(stream)
+        ) as stream,
+    ):
+        chunks = list(stream)
     assert "".join(c.choices[0].delta.content or "" for c in chunks) == "Hello " + SECRET
     assert all(c.usage is None for c in chunks)
     assert len(chunks) == 3
@@ -246,9 +248,7 @@ def test_anthropic_whole_and_streamed(provider: Provider, events: list[dict[str,
     assert read == [(3, 1111, 33, "ok")] * 2
 
 
-def test_google_whole_streamed_and_async(
-    provider: Provider, events: list[dict[str, Any]]
-) -> None:
+def test_google_whole_streamed_and_async(provider: Provider, events: list[dict[str, Any]]) -> None:
     async def call(client: genai.Client) -> None:
         await client.aio.models.generate_content(model="gemini-2.5-flash", contents=SECRET)
         stream = await client.aio.models.generate_content_stream(
@@ -270,17 +270,15 @@ def test_google_whole_streamed_and_async(
 def test_an_abandoned_sdk_stream_is_one_aborted_event(
     provider: Provider, events: list[dict[str, Any]]
 ) -> None:
-    with provider.anthropic() as client:
-        with client.messages.stream(
-            model="claude-opus-4-8", max_tokens=50, messages=MESSAGES
-        ) as stream:
-            next(iter(stream))
+    with (
+        provider.anthropic() as client,
+        client.messages.stream(model="claude-opus-4-8", max_tokens=50, messages=MESSAGES) as stream,
+    ):
+        next(iter(stream))
     assert [e["status"] for e in events] == ["aborted"]
 
 
-def test_no_event_of_an_sdk_holds_content(
-    provider: Provider, events: list[dict[str, Any]]
-) -> None:
+def test_no_event_of_an_sdk_holds_content(provider: Provider, events: list[dict[str, Any]]) -> None:
     with provider.openai() as client, provider.anthropic() as other:
         client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
         other.messages.create(model="claude-opus-4-8", max_tokens=50, messages=MESSAGES)

@@ -103,12 +103,10 @@ def test_a_failing_server_gets_the_events_again(
 def test_retry_after_is_honoured(start: Start, collector: Collector) -> None:
     collector.answers = [(429, {"retry-after": "0.3"}, b"")]
     start()
+    began = time.monotonic()
     send()
-    assert settled(lambda: len(collector.loopback.requests) >= 2)
-    refused_at = time.monotonic()
-    assert settled(lambda: len(collector.events) == 1)
-    assert time.monotonic() - refused_at < 5
-    assert outlay.stats()["acknowledged"] == 1
+    assert settled(lambda: outlay.stats()["acknowledged"] == 1)
+    assert 0.3 <= time.monotonic() - began < 5
 
 
 def test_an_answer_that_is_no_acknowledgement_keeps_the_events(

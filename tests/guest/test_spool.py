@@ -177,9 +177,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_the_write_ahead_log_is_kept_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_write_ahead_log_is_kept_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spools, "CHECKPOINT_BYTES", 64 * 1024)
     spool = Spool(tmp_path, 64 * MIB)
     for _ in range(20):

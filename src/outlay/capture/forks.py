@@ -46,9 +46,7 @@ def before() -> None:
     """Bring everything to rest."""
     global _has_gate  # noqa: PLW0603 - one fork at a time
     _has_gate = gate.acquire(timeout=MAX_WAIT_S)
-    for part in list(_parts):
-        if part.hold(MAX_WAIT_S):
-            _held.append(part)
+    _held.extend(part for part in list(_parts) if part.hold(MAX_WAIT_S))
 
 
 def after_in_parent() -> None:

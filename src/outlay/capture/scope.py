@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from outlay.capture.decorate import wrap
 from outlay.capture.guard import caught, warn_once
@@ -107,6 +107,8 @@ class Scope:
 _COLUMNS: Final = {"tenant": "tenant_id", "user": "user_id", "workspace": "workspace_id"}
 _NAMES: Final = {column: name for name, column in _COLUMNS.items()}
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _scope: ContextVar[Scope | None] = ContextVar("outlay_scope", default=None)
 _loose: ContextVar[Scope | None] = ContextVar("outlay_loose_scope", default=None)
@@ -218,9 +220,9 @@ class _Opener:
     async def __aexit__(self, *exc: object) -> None:
         self.exit()
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: _F) -> _F:
         """Decorate a function, coroutine function, generator or async generator function."""
-        return wrap(function, self, swap)
+        return wrap(function, self, swap)  # type: ignore[return-value]
 
 
 class ContextOpener(_Opener):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -34,7 +35,8 @@ def prepare() -> None:
 
     The host application's start does not pay for it.
     """
-    import ssl  # noqa: F401
+    for name in ("http.client", "encodings.idna"):
+        import_module(name)
 
 
 class Transport:

@@ -202,12 +202,16 @@ def explain(
     _one(f"/v1/events/{event_id}", _show_explanation, endpoint, key, as_json=as_json)
 
 
+_MOMENTS = ("started_at", "ended_at", "received_at")
+_ELSEWHERE = ("lines", "usage_raw", "adjustments")
+
+
 def _show_explanation(answer: dict[str, Any]) -> None:
     event = answer["event"]
     facts = [
-        {"field": name, "value": value}
+        {"field": name, "value": render.moment(value) if name in _MOMENTS else value}
         for name, value in event.items()
-        if value not in (None, "", [], {}, False) and name not in ("lines", "usage_raw")
+        if value not in (None, "", [], {}, False, 0) and name not in _ELSEWHERE
     ]
     render.console.print(render.rows_table(facts, [("field", "field"), ("value", "value")]))
     if event.get("usage_raw"):
@@ -219,10 +223,7 @@ def _show_explanation(answer: dict[str, Any]) -> None:
         ("nanos", "nano-$"), ("basis", "basis"), ("rate_id", "rate"), ("source", "source"),
     ]  # fmt: skip
     render.console.print(render.rows_table(answer["lines"], columns))
-    derivation = answer.get("derivation")
-    if isinstance(derivation, dict):
-        for name, value in derivation.items():
-            items = value if isinstance(value, list) else [value]
-            for item in items:
-                render.console.print(f"[bold]{escape(name)}[/bold] {escape(render.cell(item))}")
+    derivation = answer["derivation"]
+    for line in derivation.get("arithmetic") or ():
+        render.console.print(f"  [dim]{escape(str(line))}[/dim]", soft_wrap=True)
     render.console.print(f"[green]{format_usd(event['cost_nanos'] or 0)}[/green] in all")

@@ -63,8 +63,10 @@ def answer_table(answer: dict[str, Any], *, title: str = "") -> Table:
     for row in answer["rows"]:
         cells = [cell(v, c.get("unit", "")) for v, c in zip(row, answer["columns"], strict=True)]
         table.add_row(*(escape(text) for text in cells))
-    window = f"{answer['from']} to {answer['to']}, from {answer['source']}"
-    table.caption = f"{len(answer['rows'])} rows, {window}"
+    start, end = (str(answer[name])[:19].replace("T", " ") for name in ("from", "to"))
+    count = len(answer["rows"])
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    table.caption = f"{rows}, {start} to {end} UTC, from {answer['source']}"
     return table
 
 

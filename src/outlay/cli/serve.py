@@ -44,7 +44,7 @@ def serve(
         render.console.print(f"outlay listens on [bold]{escape(url)}[/bold], data in {chosen.data}")
         if first_key is not None:
             render.console.print("The first admin key, shown this once; only its hash is kept:")
-            render.console.print(f"  export OUTLAY_ENDPOINT={url} OUTLAY_KEY={first_key}")
+            typer.echo(f"  export OUTLAY_ENDPOINT={url} OUTLAY_KEY={first_key}")
 
     run_server(chosen, on_ready=ready)
 

@@ -37,6 +37,8 @@ class Call:
     provider_cost_nanos: int | None = None
     segments: tuple[tuple[str, Mapping[str, int]], ...] = ()
     flags: tuple[str, ...] = ()
+    modelled: bool = True
+    """The call names a model; a tool known by its `name` alone has none that could be unknown."""
 
 
 def call_of(fields: Mapping[str, Any], *, at: int) -> Call:
@@ -64,6 +66,7 @@ def call_of(fields: Mapping[str, Any], *, at: int) -> Call:
         provider_cost_nanos=fields.get("provider_cost_nanos"),
         segments=segments,
         flags=() if readable else ("bad_segments",),
+        modelled=any(fields.get(name) for name in NAME_FIELDS),
     )
 
 

@@ -248,7 +248,8 @@ def _lines(
             continue
         rates = NO_RATES
         if resolution is None:
-            flags.add("unknown_model")
+            if call.modelled:
+                flags.add("unknown_model")
         else:
             rates = book.rate_set(
                 resolution.provider,

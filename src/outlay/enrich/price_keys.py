@@ -134,7 +134,7 @@ def find_groups(table: pa.Table, book: PriceBook) -> Groups:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Each row's cell, and each cell's rates; `known` says whether its model is priced at all."""
+    """Each row's cell, and each cell's rates; `known` is false where no row has a named model."""
 
     codes: Ints
     rates: list[RateSet]
@@ -159,9 +159,9 @@ def find_cells(
     for cell, row in enumerate(firsts.tolist()):
         group = int(groups.codes[row])
         call, model = groups.calls[group], groups.models[group]
+        known[cell] = model is not None or not call.modelled
         if model is None:
             continue
-        known[cell] = True
         rates[cell] = book.rate_set(
             model.provider,
             model.model,

@@ -1,0 +1,132 @@
+"""Local prices: fetched in the background, kept on disk, the same sums as the server's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import outlay
+from outlay.capture.rates import Rates
+from outlay.capture.runtime import active
+from outlay.capture.transport import Transport
+from outlay.core.calls import call_of
+from outlay.core.prices import PriceBook
+from outlay.core.rates import ModelRow, RateRow
+from outlay.core.rating import price_call
+from outlay.wire.base import Reading, Segment
+from tests.guest.conftest import Collector
+
+AT = 1_790_000_000_000_000
+BOOK = PriceBook(
+    (
+        ModelRow("openai", "gpt-4o-mini", '{"starts_with":"gpt-4o-mini"}'),
+        ModelRow("tools", "serp.search", '{"equals":"serp.search"}'),
+    ),
+    (
+        RateRow.make("openai", "gpt-4o-mini", "input", 150_000_000),
+        RateRow.make("openai", "gpt-4o-mini", "input", 75_000_000, batch=True),
+        RateRow.make("openai", "gpt-4o-mini", "output", 600_000_000),
+        RateRow.make("tools", "serp.search", "requests", 10_000_000_000_000),
+    ),
+)
+
+
+def reading(**more: Any) -> Reading:
+    values: dict[str, Any] = {
+        "provider": "openai", "surface": "openai.chat", "vendor": "openai", "operation": "chat",
+        "model_requested": "gpt-4o-mini", "usage": {"input": 1000, "output": 500},
+        "usage_source": "provider",
+    }  # fmt: skip
+    return Reading(**{**values, **more})
+
+
+def rates(book: PriceBook | None = BOOK) -> Rates:
+    made = Rates(None)
+    made.book = book
+    return made
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"batch": True},
+        {"tier_served": "batch"},
+        {"usage": {"input": 1, "output_reasoning": 3}},
+        {"usage": {"input": 5, "output_audio": 1}},
+        {"usage": {}},
+        {"usage": {}, "billed": "possible"},
+        {"billed": "no"},
+        {"model_requested": "unheard-of"},
+        {"model_served": "unheard-of"},
+        {"provider_cost_nanos": 77},
+        {"usage_source": "estimated"},
+        {"segments": [Segment("gpt-4o-mini", {"input": 400}), Segment("other", {"output": 1})]},
+        {"segments": [Segment("gpt-4o-mini", {"input": 400})]},
+    ],
+    ids=str,
+)
+def test_the_local_cost_is_the_servers_cost(more: dict[str, Any]) -> None:
+    given = reading(**more)
+    fields = {name: getattr(given, name) for name in Reading.__dataclass_fields__}
+    fields["segments"] = [{"model": s.model, "usage": s.usage} for s in given.segments]
+    priced = price_call(BOOK, call_of(fields, at=AT))
+    expected = None if priced.price_basis == "unpriced" else priced.cost_nanos
+    assert rates().cost(given, AT) == expected
+
+
+def test_without_a_book_nothing_has_a_price_but_what_was_stated() -> None:
+    assert rates(None).cost(reading(), AT) is None
+    assert rates(None).cost(reading(provider_cost_nanos=5), AT) == 5
+    assert rates(None).cost_of_fields({"operation": "tool", "name": "x"}, AT) is None
+
+
+def test_the_snapshot_is_fetched_kept_and_revalidated(collector: Collector, tmp_path: Path) -> None:
+    collector.snapshot = BOOK.to_snapshot()
+    transport = Transport(collector.url, "ok_k")
+    kept = tmp_path / "prices.json"
+    first = Rates(kept)
+    first.refresh(transport)
+    assert first.book is not None
+    assert first.book.hash == BOOK.hash
+    first.refresh(transport)
+    assert len(collector.loopback.requests) == 1, "not asked again before it is time"
+    second = Rates(kept)
+    second.refresh(transport)
+    assert second.book is not None
+    assert collector.loopback.requests[1][2]["if-none-match"] == f'"{BOOK.hash}"'
+    transport.close()
+
+
+def test_a_damaged_or_foreign_snapshot_is_no_price(collector: Collector, tmp_path: Path) -> None:
+    kept = tmp_path / "prices.json"
+    kept.write_text('{"version": 1, "hash": "x", "models": [], "rates": []}')
+    transport = Transport(collector.url, "")
+    made = Rates(kept)
+    made.refresh(transport)
+    assert made.book is None
+    transport.close()
+
+
+def test_live_totals_are_priced_once_prices_are_there(collector: Collector, tmp_path: Path) -> None:
+    collector.snapshot = BOOK.to_snapshot()
+    outlay.init(collector.url, spool_dir=str(tmp_path), ship_interval_s=0.01)
+    runtime = active()
+    assert runtime is not None
+    runtime.wake()
+    assert _settled(lambda: runtime.rates.book is not None)
+    with outlay.context(tenant="a"):
+        outlay.record("tool", name="serp.search", provider="tools", units={"requests": 2})
+        now = outlay.current().request
+    assert (now.cost_nanos, now.unpriced) == (20_000_000, 0)
+
+
+def _settled(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
