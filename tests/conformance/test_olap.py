@@ -481,7 +481,7 @@ def test_closing_stops_a_question_that_runs(tmp_path: Path) -> None:
 
 def test_merging_changes_no_answer(filled: Any) -> None:
     def answers() -> list[Any]:
-        by_model = ask(filled, metrics=list(ADDITIVE), by=["model", "tenant"], limit=10_000)
+        by_model = ask(filled, metrics=list(ADDITIVE)[:20], by=["model", "tenant"], limit=10_000)
         return [by_model, ask(filled, metrics=["cost", "calls"], by=["tenant"], grain="hour")]
 
     before = answers()

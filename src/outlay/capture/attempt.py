@@ -33,13 +33,19 @@ class Attempt:
     )  # fmt: skip
 
     def __init__(
-        self, runtime: Runtime, reader: Reader, scope: Scope, request: Request, place: Place
+        self,
+        runtime: Runtime,
+        reader: Reader,
+        scope: Scope,
+        request: Request,
+        key: tuple[str, int],
+        place: Place,
     ) -> None:
         self._runtime = runtime
         self._reader = reader
         self._scope = scope
         self._request: Request | None = request
-        self._key = (request.url, hash(request.body))
+        self._key = key
         self._owner = owner()
         self._place = place
         self._decoder: Decoder | None = None
@@ -59,13 +65,14 @@ class Attempt:
             return None
         runtime.wake()
         scope = working_scope()
+        key = (request.url, hash(request.body))
         place = scope.memory.begin(
-            (request.url, hash(request.body)),
+            key,
             span_id=scope.span_id,
             retry_count=_retry_count(request.headers),
             now=time.monotonic(),
         )
-        return cls(runtime, reader, scope, request, place)
+        return cls(runtime, reader, scope, request, key, place)
 
     def body_with_usage(self) -> bytes | None:
         """Return the body to send so that the stream tells its usage; `None`: send it as it is."""

@@ -57,7 +57,7 @@ class Failure:
     fallback_from: str | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where an attempt stands: its call, its number, and what failed before it."""
 
@@ -67,6 +67,10 @@ class Place:
     fallback_from: str | None = None
     before: Failure | None = None
     """The failure this call may be the fallback of, once its model is known."""
+
+
+FIRST: Final = Place()
+"""The place of a call that nothing failed before."""
 
 
 class Memory:
@@ -93,7 +97,7 @@ class Memory:
             now: a monotonic clock in seconds.
         """
         if not self._failures:
-            return Place(attempt=min(retry_count, MAX_ATTEMPT))
+            return Place(attempt=min(retry_count, MAX_ATTEMPT)) if retry_count else FIRST
         me = owner()
         mine = [f for f in tuple(self._failures)[::-1] if _same_or_over(f.owner, me)]
         for failure in mine:
@@ -107,7 +111,7 @@ class Memory:
             near = failure.span_id == span_id and now - failure.at <= FALLBACK_WINDOW_S
             if near and self._take(failure):
                 return Place(before=failure)
-        return Place()
+        return FIRST
 
     def failed(self, failure: Failure) -> None:
         """Remember an attempt that failed."""

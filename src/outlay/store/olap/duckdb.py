@@ -43,7 +43,8 @@ CHECKPOINT_LIVE: Final = "16MB"
 CHECKPOINT_BULK: Final = "384MB"
 BULK_EVENTS: Final = ROW_GROUP_ROWS
 """Batches of at least this many events are bulk."""
-CLOSE_TIMEOUT_S: Final = 10.0
+CLOSE_WAIT_S: Final = 0.05
+CLOSE_ATTEMPTS: Final = 200
 
 
 class DuckDbStore:
@@ -319,9 +320,12 @@ class DuckDbStore:
     def _disconnect(self) -> None:
         with self._readers:
             con, self._con = self._con, None
-            for cursor in self._cursors:
-                cursor.interrupt()
-            self._readers.wait_for(lambda: not self._cursors, CLOSE_TIMEOUT_S)
+            for _ in range(CLOSE_ATTEMPTS):
+                # A cursor that is just about to begin does not notice: interrupt it again.
+                for cursor in self._cursors:
+                    cursor.interrupt()
+                if self._readers.wait_for(lambda: not self._cursors, CLOSE_WAIT_S):
+                    break
         if con is not None:
             with suppress(duckdb.Error):
                 con.close()
