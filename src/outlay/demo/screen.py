@@ -54,8 +54,9 @@ def print_header(console: Console, *, endpoint: str, key: str, data: str, kept: 
     for line in (
         f"export OUTLAY_ENDPOINT={endpoint}",
         f"export OUTLAY_KEY={key}",
-        "outlay top --by tenant --last 15m",
+        "outlay top --by tenant --last 15m --watch",
         "outlay query --metrics cost,calls --by tenant,feature",
+        "outlay query --metrics cost --by request --limit 3    # then: outlay tree REQUEST",
     ):
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     console.print()

@@ -230,14 +230,14 @@ class Enricher:
         """Drop events whose id came before, in this batch or in any earlier one."""
         newest = max(record.appended_at for record in records)
         seen = self._enriched.seen(batch.ids, received_at=newest)
+        if not seen and len(set(batch.ids)) == len(batch.ids):
+            return batch, 0
         kept: list[int] = []
         for row, key in enumerate(batch.ids):
             if key not in seen:
                 seen.add(key)
                 kept.append(row)
         duplicates = len(batch.ids) - len(kept)
-        if not duplicates:
-            return batch, 0
         rows = np.array(kept, np.int64)
         ids = [batch.ids[row] for row in kept]
         return _Batch(batch.table.take(pa.array(rows)), batch.received_at[rows], ids), duplicates

@@ -45,8 +45,8 @@ JOURNAL_SECONDS: Final = 60.0
 MERGE_FILES: Final = 64
 """Most files one `compact` call reads."""
 MERGE_MIN_FILES: Final = 8
-MERGE_BYTES: Final = 256 * 1024 * 1024
-"""Most bytes one `compact` call reads; files of half that size are left alone."""
+MERGE_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes one `compact` call reads, in about two seconds; files of half of it are left alone."""
 
 
 class ParquetWarehouse:
@@ -101,8 +101,7 @@ class ParquetWarehouse:
                 pa.repeat(pa.scalar(offset, pa.int64()), len(events)),
             )
             waiting = sum(entry.rows for entry in self._journal) + len(batch)
-            old = self._journal and self._clock() - self._waiting_since >= JOURNAL_SECONDS
-            if waiting >= FILE_EVENTS or old:
+            if waiting >= FILE_EVENTS or self._waited_too_long():
                 self._publish(batch, offset)
             else:
                 self._wait(batch, offset)
@@ -114,12 +113,16 @@ class ParquetWarehouse:
             self._publish(WAITING_SCHEMA.empty_table(), self._committed)
 
     def compact(self) -> bool:
-        """Merge small files of one day into one; tell whether there was such a day.
+        """Do one step of upkeep; tell whether there may be more.
 
-        The work of a call is bounded by `MERGE_FILES` and `MERGE_BYTES`.
+        A step makes Parquet of batches that waited too long, or merges small files of one day into
+        one, at most `MERGE_FILES` and `MERGE_BYTES` of them.
         """
         with self._lock, self._storage():
             self._check_open()
+            if self._waited_too_long():
+                self._publish(WAITING_SCHEMA.empty_table(), self._committed)
+                return True
             for day, group in groupby(self._manifest.files(), key=lambda file: file.day):
                 chosen = _mergeable(list(group))
                 if len(chosen) >= MERGE_MIN_FILES:
@@ -204,6 +207,10 @@ class ParquetWarehouse:
 
     # -- writing -------------------------------------------------------------------------------
 
+    def _waited_too_long(self) -> bool:
+        age = self._clock() - self._waiting_since
+        return bool(self._journal) and age >= JOURNAL_SECONDS
+
     def _wait(self, batch: pa.Table, offset: int) -> None:
         path = self._journal_dir / f"{offset:020d}.arrow"
         options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -258,16 +265,24 @@ class ParquetWarehouse:
     def _open(self) -> None:
         with self._storage():
             self._manifest = Manifest(self._root / "manifest.sqlite")
-            if self._manifest.version() != SCHEMA_VERSION:
-                raise UnavailableError(
-                    f"{self._root} has manifest version {self._manifest.version()}; this outlay "
-                    f"writes {SCHEMA_VERSION}.",
-                    hint="Open it with the outlay that wrote it, or name another warehouse.",
-                )
-            self._committed, self._published = self._manifest.offsets()
-            self._journal = self._manifest.journal()
-            self._waiting_since = self._clock()
-            self._last_file = self._sweep()
+            try:
+                self._load()
+            except BaseException:
+                self._manifest.close()
+                raise
+
+    def _load(self) -> None:
+        version = self._manifest.version()
+        if version != SCHEMA_VERSION:
+            raise UnavailableError(
+                f"{self._root} has manifest version {version}; this outlay writes "
+                f"{SCHEMA_VERSION}.",
+                hint="Open it with the outlay that wrote it, or name another warehouse.",
+            )
+        self._committed, self._published = self._manifest.offsets()
+        self._journal = self._manifest.journal()
+        self._waiting_since = self._clock()
+        self._last_file = self._sweep()
 
     def _sweep(self) -> int:
         """Remove what no manifest names, and return the highest file number ever seen."""
