@@ -21,7 +21,7 @@ def main() -> int:
         ["pricing.py"],
         ["pipeline.py"],
         ["freshness.py"],
-        ["load_events.py", "--millions", str(arguments.millions), "--path", store],
+        ["load_events.py", "--events", str(arguments.millions * 1_000_000), "--path", store],
         ["queries.py", "--path", store],
         ["kill.py"],
     ]

@@ -200,9 +200,15 @@ def load_json(raw: bytes) -> Any:
     if not raw or len(raw) > MAX_BODY_BYTES:
         return None
     try:
-        return json.loads(raw)
+        return json.loads(_as_text(raw))
     except (ValueError, RecursionError):
         return None
+
+
+def _as_text(raw: bytes) -> bytes | str:
+    """Decode what is surely UTF-8, by JSON's own rule; the rest is left to `json` to find out."""
+    plain = raw[0] == 0x7B and raw[1:2] != b"\0"
+    return raw.decode("utf-8", "surrogatepass") if plain else raw
 
 
 def estimate_tokens(characters: int) -> int:

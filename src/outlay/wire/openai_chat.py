@@ -82,17 +82,22 @@ class OpenAiChatReader(OpenAiReader):
     def _take_chunk(self, body: dict[str, Any], part: str) -> None:
         self.take_facts(body)
         groq = as_dict(body.get("x_groq"))
+        if groq:
+            self._take_groq(groq)
+        for choice in as_list(body.get("choices")):
+            if isinstance(choice, dict):
+                self._take_choice(choice, part)
+        self.take_usage(body.get("usage"))
+        for error in (body.get("error"), groq.get("error")):
+            if error:
+                self.fail(error)
+
+    def _take_groq(self, groq: dict[str, Any]) -> None:
         self.take_usage(groq.get("usage"))
         if as_list(as_dict(groq.get("usage_breakdown")).get("models")):
             # Several models worked, but each row repeats the sum: only the sum is counted.
             self.evidence["usage_breakdown"] = groq["usage_breakdown"]
             self.reading.find("compound")
-        for choice in map(as_dict, as_list(body.get("choices"))):
-            self._take_choice(choice, part)
-        self.take_usage(body.get("usage"))
-        for error in (body.get("error"), groq.get("error")):
-            if error:
-                self.fail(error)
 
     def _take_choice(self, choice: dict[str, Any], part: str) -> None:
         # Moonshot puts the usage of a stream into the last choice.
@@ -100,18 +105,26 @@ class OpenAiChatReader(OpenAiReader):
         reason = as_text(choice.get("finish_reason"))
         if reason is not None and self._finish != "content_filter":
             self._finish = reason
-        message = as_dict(choice.get(part))
-        refusal = text_length(message.get("refusal"))
-        self._refusal = self._refusal or refusal > 0
-        seen = (
-            refusal + text_length(message.get("content")) + len(as_text(choice.get("text")) or "")
-        )
-        seen += len(as_text(as_dict(message.get("audio")).get("transcript")) or "")
+        seen = len(as_text(choice.get("text")) or "")
+        message = choice.get(part)
+        if isinstance(message, dict):
+            seen += self._take_message(message, choice.get("index"))
+        self.output_characters += seen
+
+    def _take_message(self, message: dict[str, Any], number: Any) -> int:
+        """Read a choice's message or delta and return how many characters it has."""
+        seen = text_length(message.get("content"))
+        if refused := message.get("refusal"):
+            refusal = text_length(refused)
+            self._refusal = self._refusal or refusal > 0
+            seen += refusal
+        if audio := message.get("audio"):
+            seen += len(as_text(as_dict(audio).get("transcript")) or "")
         for name in _REASONING:
             if text := as_text(message.get(name)):
                 seen += len(text)
                 break
-        index = choice.get("index") if isinstance(choice.get("index"), int) else 0
+        index = number if isinstance(number, int) else 0
         for place, call in enumerate(map(as_dict, as_list(message.get("tool_calls")))):
             number = call.get("index")
             self._note_call(index, number if isinstance(number, int) else place)
@@ -119,7 +132,7 @@ class OpenAiChatReader(OpenAiReader):
         if isinstance(message.get("function_call"), dict):
             self._note_call(index, "function")
             seen += len(as_text(message["function_call"].get("arguments")) or "")
-        self.output_characters += seen
+        return seen
 
     def _note_call(self, choice: Any, call: Any) -> None:
         if len(self._calls) < MAX_TOOL_CALLS:

@@ -153,4 +153,7 @@ def token_array_length(value: Any) -> int | None:
 
 def first_count(body: dict[str, Any], names: Iterable[str]) -> int | None:
     """Return the first positive whole number among the named fields."""
-    return next((n for n in map(as_count, map(body.get, names)) if n > 0), None)
+    for name in names:
+        if (count := as_count(body.get(name))) > 0:
+            return count
+    return None

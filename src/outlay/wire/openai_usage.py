@@ -44,10 +44,17 @@ RESPONSES: Final = Shape(
     "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
 )
 
-_KNOWN: Final = frozenset(
+_COUNTERS: Final = (CHAT.input, RESPONSES.input, CHAT.output, RESPONSES.output, "total_tokens")
+_PLAIN: Final = frozenset(
     (
         *(getattr(shape, name) for shape in (CHAT, RESPONSES) for name in Shape.__slots__),
-        "total_tokens", "cached_tokens", "reasoning_tokens", "citation_tokens",
+        "total_tokens",
+    )
+)
+"""The keys of a usage object without anything particular."""
+_KNOWN: Final = _PLAIN | frozenset(
+    (
+        "cached_tokens", "reasoning_tokens", "citation_tokens",
         "num_search_queries", "search_context_size", "num_sources_used", "prompt_cache_hit_tokens",
         "prompt_cache_miss_tokens", "prompt_audio_seconds", "cost", "cost_details", "is_byok",
         "cost_in_usd_ticks", "server_tool_use_details", "server_tool_use", "queue_time",
@@ -96,9 +103,10 @@ def without_decimals(value: Any, depth: int = 0) -> Any:
 
 def has_counts(usage: dict[str, Any]) -> bool:
     """Tell whether the object counts tokens at all."""
-    return any(isinstance(usage.get(key), int) for key in (CHAT.input, RESPONSES.input)) or any(
-        isinstance(usage.get(key), int) for key in (CHAT.output, RESPONSES.output, "total_tokens")
-    )
+    for key in _COUNTERS:  # a loop: this runs on each chunk
+        if isinstance(usage.get(key), int):
+            return True
+    return False
 
 
 def shape_of(usage: dict[str, Any]) -> Shape:
@@ -140,6 +148,9 @@ def _nanos(reading: Reading, amount: Any) -> int | None:
 
 def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) -> None:
     """Put the buckets of one usage object (without decimals) into the reading."""
+    additive = vendor.reasoning_additive and shape is CHAT
+    if not additive and _fill_plain(reading, usage, shape):
+        return
     counts = _Counts(reading, usage)
     note_drift(reading, usage, _KNOWN)
     total_in, total_out = counts.of(shape.input), counts.of(shape.output)
@@ -149,7 +160,7 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
         counts,
         as_dict(usage.get(shape.output_details)),
         total_out,
-        additive=vendor.reasoning_additive and (shape is CHAT),
+        additive=additive,
     )
     _fill_fees(reading, counts)
     total = counts.of("total_tokens")
@@ -158,6 +169,36 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
         sums.add(total_in + total_out)
     if total and (total_in or total_out) and total not in sums:
         reading.find("identity:total")
+
+
+def _fill_plain(reading: Reading, usage: dict[str, Any], shape: Shape) -> bool:
+    """Take the common object by a short way, if it is one: only counts of text, and they add up.
+
+    It finds nothing, so whatever is worth a finding is left to the long way, as is all the rest.
+    """
+    if not usage.keys() <= _PLAIN:
+        return False
+    inputs, outputs = usage.get(shape.input_details) or {}, usage.get(shape.output_details) or {}
+    if type(inputs) is not dict or type(outputs) is not dict:
+        return False
+    if not (inputs.keys() <= _KNOWN_INPUT and outputs.keys() <= _KNOWN_OUTPUT):
+        return False
+    total_in, total_out = usage.get(shape.input, 0), usage.get(shape.output, 0)
+    total = usage.get("total_tokens", 0)
+    for count in (total_in, total_out, total, *inputs.values(), *outputs.values()):
+        if type(count) is not int or not 0 <= count <= MAX_COUNT:
+            return False
+    read, reasoning = inputs.get("cached_tokens", 0), outputs.get("reasoning_tokens", 0)
+    if sum(inputs.values()) != read or sum(outputs.values()) != reasoning:
+        return False  # another part is not zero
+    both = total_in + total_out
+    if read > total_in or reasoning > total_out or (both and total not in (0, both)):
+        return False
+    reading.put(units.CACHE_READ, read)
+    reading.put(units.INPUT, total_in - read)
+    reading.put(units.REASONING, reasoning)
+    reading.put(units.OUTPUT, total_out - reasoning)
+    return True
 
 
 class _Counts:

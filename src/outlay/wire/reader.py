@@ -8,7 +8,6 @@ seen, marked `estimated` and never 0.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +45,7 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_body", "_closed", "_oversize", "_sse", "complete", "output_characters", "reading",
+        "_chunks", "_closed", "_size", "_sse", "complete", "output_characters", "reading",
         "request_body", "request_characters", "streamed", "terminal", "usage_final", "usage_input",
     )  # fmt: skip
 
@@ -74,12 +73,14 @@ class BodyReader:
         self.complete = False
         """The body was read to its end without a failure; known from `on_end` on."""
         self._sse: SseParser | None = None
-        self._body = bytearray()
-        self._oversize = False
+        self._chunks: list[bytes] = []
+        self._size = 0
         self._closed = False
         self.request_body = as_dict(load_json(request.body))
-        with self._guard("request"):
+        try:
             self.on_request(self.request_body)
+        except Exception as problem:
+            self._tripped("request", problem)
         self.reading.streamed = self.streamed
 
     # -- hooks ---------------------------------------------------------------------------------
@@ -112,13 +113,14 @@ class BodyReader:
     def response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the response line and headers (names lower case)."""
         self.reading.http_status = status
-        headers = {name.lower(): value for name, value in headers.items()}
         for name in _REQUEST_ID_HEADERS:
             if name in headers:
                 self.reading.provider_request_id = headers[name]
                 break
-        with self._guard("headers"):
+        try:
             self.on_headers(headers)
+        except Exception as problem:
+            self._tripped("headers", problem)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream":
             self.reading.streamed = True
@@ -130,15 +132,17 @@ class BodyReader:
     def feed(self, chunk: bytes) -> None:
         """Take decoded body bytes; any chunking gives the same reading."""
         if self._sse is None:
-            if len(self._body) + len(chunk) > MAX_BODY_BYTES:
-                self._oversize = True
-                self._body.clear()
-            if not self._oversize:
-                self._body += chunk
+            self._size += len(chunk)
+            if self._size > MAX_BODY_BYTES:
+                self._chunks.clear()
+            else:
+                self._chunks.append(chunk)
             return
-        with self._guard("stream"):
+        try:
             for event in self._sse.feed(chunk):
                 self._take(event.event, event.data)
+        except Exception as problem:
+            self._tripped("stream", problem)
 
     def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
         """End the attempt and give its reading; a second call gives the same one."""
@@ -146,20 +150,26 @@ class BodyReader:
             return self.reading
         self._closed = True
         self.complete = complete and error is None
-        with self._guard("end"):
+        try:
             if self._sse is not None:
                 self._end_stream()
             elif self.reading.http_status is not None:
                 self._end_body()
-        with self._guard("end"):
+        except Exception as problem:
+            self._tripped("end", problem)
+        try:
             self.on_end()
+        except Exception as problem:
+            self._tripped("end", problem)
         self._judge(error)
         return self.reading
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _guard(self, where: str) -> contextlib.AbstractContextManager[None]:
-        return _Guard(self.reading, where)
+    def _tripped(self, where: str, problem: Exception) -> None:
+        """Turn whatever a hook tripped over into a finding: a reader never raises."""
+        finding = f"codec_error:{where}:{type(problem).__name__}"
+        self.reading.find(finding[:MAX_FINDING_CHARACTERS])
 
     def _take(self, name: str, data: bytes) -> None:
         if data == b"[DONE]":
@@ -169,8 +179,10 @@ class BodyReader:
         if not isinstance(body, dict):
             self.reading.find("malformed_event")
             return
-        with self._guard("event"):
+        try:
             self.on_event(name, body)
+        except Exception as problem:
+            self._tripped("event", problem)
 
     def _end_stream(self) -> None:
         assert self._sse is not None
@@ -183,19 +195,18 @@ class BodyReader:
 
     def _end_body(self) -> None:
         status = self.reading.http_status or 0
-        body = self.parse(bytes(self._body))
-        size = len(self._body)
-        self._body.clear()
+        body = self.parse(b"".join(self._chunks))
+        self._chunks.clear()
         if status >= 400:
             self.on_error(body if isinstance(body, dict) else None)
             return
         if isinstance(body, dict):
             self.on_json(body)
             self.terminal = True
-        elif self._oversize:
+        elif self._size > MAX_BODY_BYTES:
             self.reading.find("body_too_large")
-        elif size or self.complete:
-            self.reading.find("malformed_body" if size else "empty_body")
+        elif self._size or self.complete:
+            self.reading.find("malformed_body" if self._size else "empty_body")
 
     def _judge(self, error: str | None) -> None:
         reading = self.reading
@@ -236,9 +247,11 @@ class BodyReader:
         """Fill in what the wire did not tell, and say so."""
         reading = self.reading
         if not self.usage_input and not reading.input_total:
-            with self._guard("estimate"):
+            try:
                 count = max(1, estimate_tokens(self.count_request_characters()))
                 reading.put(units.INPUT, count)
+            except Exception as problem:
+                self._tripped("estimate", problem)
             reading.find("input_estimated")
         if reading.operation != "embeddings":
             seen = estimate_tokens(self.output_characters)
@@ -251,25 +264,6 @@ class BodyReader:
     def _set_source(self) -> None:
         if self.reading.usage_source == "none" and self.reading.usage:
             self.reading.usage_source = "provider"
-
-
-class _Guard:
-    """Turns whatever a hook trips over into a finding: a reader never raises."""
-
-    __slots__ = ("_reading", "_where")
-
-    def __init__(self, reading: Reading, where: str) -> None:
-        self._reading = reading
-        self._where = where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> bool:
-        if kind is None or not issubclass(kind, Exception):
-            return False
-        self._reading.find(f"codec_error:{self._where}:{kind.__name__}"[:MAX_FINDING_CHARACTERS])
-        return True
 
 
 def error_type_of(body: dict[str, Any] | None) -> str | None:

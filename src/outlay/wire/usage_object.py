@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Final
 
 from outlay.wire.base import Reading, as_count
@@ -19,12 +20,16 @@ MAX_ITEMS: Final = 64
 MAX_DRIFT: Final = 8
 """Unknown keys of one reading that are named."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+MAX_NAME: Final = 64
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:/-]+")
+# The same few names come with every reply.
+_matches: Final = lru_cache(maxsize=1024)(_NAME.fullmatch)
 
 
 def is_name(text: str) -> bool:
     """Tell whether the text is a short token such as an enum value or a model id."""
-    return _NAME.fullmatch(text) is not None
+    return len(text) <= MAX_NAME and _matches(text) is not None
 
 
 def numbers_and_names(value: Any, depth: int = 0) -> Any:
@@ -33,16 +38,23 @@ def numbers_and_names(value: Any, depth: int = 0) -> Any:
     Members of any other kind, `null` among them, are left out; a value that is nothing of this
     itself becomes `None`.
     """
-    if isinstance(value, bool | int | float):
+    if isinstance(value, int | float):  # a boolean is an `int`
         return value
     if isinstance(value, str):
         return value if is_name(value) else None
     if depth >= MAX_DEPTH:
         return None
     if isinstance(value, dict):
-        members = ((key, item) for key, item in value.items() if is_name(str(key)))
-        copied = ((key, numbers_and_names(item, depth + 1)) for key, item in members)
-        return dict([(key, item) for key, item in copied if item is not None][:MAX_ITEMS])
+        copied: dict[Any, Any] = {}
+        for key, item in value.items():
+            if not is_name(str(key)):
+                continue
+            kept = item if type(item) is int else numbers_and_names(item, depth + 1)
+            if kept is not None:
+                copied[key] = kept
+                if len(copied) == MAX_ITEMS:
+                    break
+        return copied
     if isinstance(value, list):
         copies = (numbers_and_names(item, depth + 1) for item in value[:MAX_ITEMS])
         return [item for item in copies if item is not None]
@@ -60,6 +72,8 @@ def note_drift(
     reading: Reading, usage: dict[str, Any], known: AbstractSet[str], where: str = ""
 ) -> None:
     """Find `drift:<key>` for keys that carry something and that this version does not know."""
+    if usage.keys() <= known:
+        return
     for key, value in usage.items():
         if key not in known and value not in (None, 0, "", {}, []):
             drift(reading, f"{where}{key}")

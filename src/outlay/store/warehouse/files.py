@@ -29,6 +29,17 @@ SCHEMA: Final[pa.Schema] = pa.schema(
 )
 """The columns of every Parquet file."""
 
+_UNIQUE: Final = frozenset(
+    (
+        "provider_request_id", "response_id", "request_id", "run_id", "trace_id", "span_id",
+        "parent_span_id", "usage_raw", "segments", "hold_id", "reason",
+    )
+)  # fmt: skip
+_REPEATED: Final = [f.name for f in SCHEMA if f.type == pa.string() and f.name not in _UNIQUE]
+_SORTED: Final = ["event_id", "started_at", "tenant_id", LOG_OFFSET]
+"""Dictionaries of values that repeat, and statistics of what files are searched by: either for
+every column costs a quarter of the writing time and makes the files larger."""
+
 
 def write_parquet(root: Path, day: str, number: int, pieces: Iterable[pa.Table]) -> DataFile:
     """Write the events of one day as one file, durably, and describe it."""
@@ -42,7 +53,12 @@ def write_parquet(root: Path, day: str, number: int, pieces: Iterable[pa.Table])
     def fill(temporary: Path) -> None:
         nonlocal rows, first, last
         with pq.ParquetWriter(
-            temporary, SCHEMA, compression=COMPRESSION, compression_level=COMPRESSION_LEVEL
+            temporary,
+            SCHEMA,
+            compression=COMPRESSION,
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=_REPEATED,
+            write_statistics=_SORTED,
         ) as writer:
             for group in row_groups(pieces):
                 rows += len(group)
