@@ -29,7 +29,8 @@ def event_of(reading: Reading) -> dict[str, Any]:
         "ended_at": NOW,
     }
     events.fill(fields, reading)
-    text = events.encode(fields, events.attribution(Scope({}, {}), events.Defaults()))
+    attribution = events.attribution(Scope({}, {}), events.Defaults())
+    text = events.encode(fields, f"{events.words(reading)},{attribution}")
     made: dict[str, Any] = json.loads(text)
     return made
 
@@ -100,6 +101,23 @@ def test_raw_usage_at_the_bound_is_kept_and_above_it_left_out() -> None:
 def test_numbers_that_json_does_not_have_are_left_out() -> None:
     event = event_of(reading(usage_raw={"a": float("nan")}))
     assert "usage_raw" not in event
+
+
+def test_an_attempt_of_which_nothing_is_known_is_an_object_all_the_same() -> None:
+    bare = reading(operation="chat", status="timeout", error_type="timeout", billed="possible")
+    fields: dict[str, Any] = {}
+    events.fill(fields, bare)
+    assert fields == {}
+    event = json.loads(events.encode(fields, events.words(bare)))
+    assert event["status"] == "timeout"
+
+
+def test_ids_and_times_written_as_text_are_what_the_encoder_writes() -> None:
+    made = json.loads("{" + events.head("a-1", "b-2", 1_790_000_000_000_000, 1_234_567) + "}")
+    assert made == {
+        "event_id": "a-1", "call_id": "b-2", "started_at": 1_790_000_000_000_000,
+        "ended_at": 1_790_000_000_001_234, "latency_ms": 1.235,
+    }  # fmt: skip
 
 
 def _fresh_id() -> str:

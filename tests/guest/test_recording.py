@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import outlay
-from outlay.capture.scope import new_id
+from outlay.capture.ids import new_id
 from outlay.capture.testing import capture_events
 
 

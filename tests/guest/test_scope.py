@@ -303,3 +303,16 @@ def test_very_deep_agents_stay_bounded() -> None:
             opener.__exit__()
     assert len(events[0]["agent_path"]) <= MAX_STRING_BYTES
     assert current_scope() is None
+
+
+def test_the_totals_of_the_request_are_there_without_naming_it() -> None:
+    with capture_events(), outlay.context(tenant="acme"), outlay.agent("a"):
+        with outlay.agent("b"):
+            tick()
+        tick()
+        now = outlay.current()
+        direct = (now.cost_nanos, now.tokens, now.calls, now.errors, now.unpriced)
+    total = now.request
+    assert direct == (total.cost_nanos, total.tokens, total.calls, total.errors, total.unpriced)
+    assert direct[0] == 20
+    assert direct[2] == 2

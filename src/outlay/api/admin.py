@@ -26,6 +26,8 @@ from outlay.errors import BadRequestError, ConflictError, NotFoundError
 from outlay.store.base import Key, Tenant
 
 MAX_LISTED: Final = 10_000
+MAX_TIME_DIGITS: Final = 18
+"""Digits of the last microsecond of the year 9999."""
 
 router = APIRouter()
 Admin = Annotated[Caller, Depends(needs("admin"))]
@@ -63,7 +65,7 @@ def moment(value: int | str | None, where: str) -> int | None:
     """
     if not isinstance(value, str):
         return value
-    if value.isascii() and value.isdigit():
+    if value.isascii() and value.isdigit() and len(value) <= MAX_TIME_DIGITS:
         return int(value)
     try:
         parsed = datetime.fromisoformat(value)
@@ -110,7 +112,7 @@ async def create_tenant(request: Request, caller: Admin) -> JSONResponse:
     return JSONResponse({"tenant": asdict(made)}, 201)
 
 
-@router.get("/v1/tenants/{tenant_id}")
+@router.get("/v1/tenants/{tenant_id:path}")
 async def tenant(request: Request, tenant_id: str, caller: Reader) -> dict[str, Any]:
     """Show a tenant as it is now, and all its versions, oldest first."""
     services: Services = request.app.state.services
@@ -127,7 +129,7 @@ async def tenant(request: Request, tenant_id: str, caller: Reader) -> dict[str, 
     }
 
 
-@router.put("/v1/tenants/{tenant_id}")
+@router.put("/v1/tenants/{tenant_id:path}")
 async def put_tenant(request: Request, tenant_id: str, caller: Admin) -> dict[str, Any]:
     """Make a tenant or a new version of it, which holds from `valid_from`, by default now."""
     services: Services = request.app.state.services

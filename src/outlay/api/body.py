@@ -18,6 +18,10 @@ BODY_TIMEOUT_S: Final = 30.0
 """A body that is not whole after this is given up, so that slow senders hold nothing for long."""
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 """Bound of JSON bodies other than event batches."""
+MAX_GZIP_MEMBERS: Final = 1024
+"""Members of one gzip body: each costs a start, so a body of empty ones would cost minutes."""
+_GZIP_PIECE: Final = 64 * 1024
+"""Bytes given to the decoder at once: what is behind a member's end is copied for the next."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 T = TypeVar("T")
@@ -115,26 +119,32 @@ def gunzip(body: bytes, *, most: int) -> bytes:
 
     Raises:
         BadRequestError: it is not gzip, or is cut.
-        TooLargeError: it decodes to more than the bound.
+        TooLargeError: it decodes to more than the bound, or has too many members.
     """
+    if not body:
+        raise BadRequestError("The gzip body is empty.", where="body")
     parts: list[bytes] = []
-    size = 0
-    rest = body
+    size, at, members = 0, 0, 0
     try:
-        while rest:
+        while at < len(body):
+            members += 1
+            if members > MAX_GZIP_MEMBERS:
+                raise TooLargeError(
+                    f"The gzip body has more than {MAX_GZIP_MEMBERS} members.", where="body"
+                )
             member = zlib.decompressobj(_GZIP)
-            part = member.decompress(rest, most - size + 1)
-            size += len(part)
-            if size > most:
-                raise _too_large(most)
-            if not member.eof:
-                raise BadRequestError("The gzip body is cut before its end.", where="body")
-            parts.append(part)
-            rest = member.unused_data
+            while not member.eof:
+                piece = body[at : at + _GZIP_PIECE]
+                if not piece:
+                    raise BadRequestError("The gzip body is cut before its end.", where="body")
+                part = member.decompress(piece, most - size + 1)
+                size += len(part)
+                if size > most:
+                    raise _too_large(most)
+                parts.append(part)
+                at += len(piece) - len(member.unused_data)
     except zlib.error as error:
         raise BadRequestError("The body is not valid gzip.", where="body") from error
-    if not parts:
-        raise BadRequestError("The gzip body is empty.", where="body")
     return b"".join(parts)
 
 

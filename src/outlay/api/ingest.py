@@ -7,7 +7,7 @@ one bad item never spoils the rest of its batch. It prices and judges nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,8 +31,8 @@ from outlay.core.event import UNATTRIBUTED
 from outlay.errors import BadRequestError, OutlayError, UnavailableError
 from outlay.store.base import DeadLetter
 from outlay.stream.base import Chunk
-from outlay.stream.decode import Decoded, Limits, decode_batch, to_table
-from outlay.stream.explain import Rejected, summary
+from outlay.stream.decode import Limits, Screen, decode_batch, to_table
+from outlay.stream.explain import Problem, Rejected
 from outlay.stream.ipc import to_ipc
 
 PATH: Final = "/v1/events"
@@ -125,12 +125,13 @@ class Ingest:
         """Decode and make durable; runs in an ingest thread."""
         now = self._services.clock()
         body = gunzip(batch.body, most=self._most) if batch.gzip else batch.body
-        decoded = decode_batch(body, ndjson=batch.ndjson, now=now, limits=self._limits)
+        screen = None if caller.tenant is None else _only(caller.tenant)
+        decoded = decode_batch(
+            body, ndjson=batch.ndjson, now=now, limits=self._limits, screen=screen
+        )
         if not decoded.readable:
             reason = decoded.rejected[0].message if decoded.rejected else "nothing can be read"
             raise BadRequestError(f"The body cannot be read: {reason}.", where="body")
-        if caller.tenant is not None:
-            decoded = _scoped(decoded, caller.tenant, body, ndjson=batch.ndjson)
         if decoded.events:
             payload = to_ipc(to_table(decoded.events))
             chunk = Chunk(payload, len(decoded.events))
@@ -163,51 +164,17 @@ def _answer(outcome: _Outcome) -> bytes:
     return msgspec.json.encode({"accepted": outcome.accepted, "rejected": rejected})
 
 
-def _scoped(decoded: Decoded, tenant: str, body: bytes, *, ndjson: bool) -> Decoded:
-    """Return the batch with every event the key's tenant's; events of others are refused."""
-    own: list[Any] = []
-    others: list[Any] = []
-    for event in decoded.events:
-        (own if event.tenant_id in (tenant, UNATTRIBUTED) else others).append(event)
-    for event in own:
-        event.tenant_id = tenant
-        event.tenant_source = "key"
-    if not others:
-        return decoded
-    places = _places(body, {refusal.index for refusal in decoded.rejected}, ndjson=ndjson)
+def _only(tenant: str) -> Screen:
+    """Return the check that makes every event the key's tenant's and refuses those of others."""
     message = f"tenant_id names another tenant: this key writes for {tenant} only"
-    refused = [
-        Rejected(
-            places.get(event.event_id.lower(), 0),
-            "wrong_tenant",
-            message,
-            event.event_id,
-            summary(msgspec.structs.asdict(event)),
-        )
-        for event in others
-    ]
-    rejected = sorted([*decoded.rejected, *refused], key=lambda refusal: refusal.index)
-    return Decoded(own, rejected, decoded.duplicates)
 
+    def screen(events: Sequence[Any]) -> dict[int, Problem]:
+        refused = {}
+        for place, event in enumerate(events):
+            if event.tenant_id in (tenant, UNATTRIBUTED):
+                event.tenant_id, event.tenant_source = tenant, "key"
+            else:
+                refused[place] = Problem("wrong_tenant", message)
+        return refused
 
-def _places(body: bytes, refused: Collection[int], *, ndjson: bool) -> dict[str, int]:
-    """Return the first place of each event id that was not refused, in a body read before."""
-    if ndjson:
-        lines = (line for line in body.split(b"\n") if line.strip())
-        items: list[Any] = [_loose(line) for line in lines]
-    else:
-        whole = _loose(body)
-        items = whole["events"] if isinstance(whole, dict) else whole
-    places: dict[str, int] = {}
-    for index, item in enumerate(items):
-        event_id = item.get("event_id") if isinstance(item, dict) else None
-        if isinstance(event_id, str) and index not in refused:
-            places.setdefault(event_id.lower(), index)
-    return places
-
-
-def _loose(raw: bytes) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.MsgspecError:
-        return None
+    return screen

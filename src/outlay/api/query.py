@@ -47,7 +47,7 @@ async def query_schema(caller: Reader) -> Mapping[str, object]:
     return schema()
 
 
-@router.get("/v1/requests/{request_id}/tree")
+@router.get("/v1/requests/{request_id:path}/tree")
 async def tree(request: Request, request_id: str, caller: Reader) -> dict[str, Any]:
     """Show what one request cost, agent by agent and call by call."""
     services: Services = request.app.state.services

@@ -39,6 +39,31 @@ class Current:
     process: Totals
     """Everything since `init`."""
 
+    @property
+    def cost_nanos(self) -> int:
+        """What the request has cost, in nano-dollars."""
+        return self.request.cost_nanos
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the request, read and produced."""
+        return self.request.tokens
+
+    @property
+    def calls(self) -> int:
+        """Calls of the request; the attempts of one count once."""
+        return self.request.calls
+
+    @property
+    def errors(self) -> int:
+        """Attempts of the request that failed."""
+        return self.request.errors
+
+    @property
+    def unpriced(self) -> int:
+        """Events of the request without a known price."""
+        return self.request.unpriced
+
 
 def init(
     endpoint: str | None = None, key: str | None = None, *, strict: bool = False, **settings: Any
@@ -132,15 +157,14 @@ def context(
         trace_id: W3C trace id, 32 hex digits.
         labels: anything else; at most 64.
     """
-    return ContextOpener(
-        _values(
-            billing_unit,
-            tenant=tenant, user=user, workspace=workspace, feature=feature, workflow=workflow,
-            initiator=initiator, environment=environment, service=service, request_id=request_id,
-            run_id=run_id, trace_id=trace_id,
-        ),
-        labels,
-    )  # fmt: skip
+    values = {
+        "tenant_id": tenant, "user_id": user, "workspace_id": workspace, "feature": feature,
+        "workflow": workflow, "initiator": initiator, "environment": environment,
+        "service": service, "request_id": request_id, "run_id": run_id, "trace_id": trace_id,
+    }  # fmt: skip
+    if billing_unit is not None:
+        _split(billing_unit, values)
+    return ContextOpener(values, labels)
 
 
 def agent(
@@ -162,24 +186,20 @@ def agent(
     Every cost inside lands on this agent; agents inside it are its children. The root agent gets
     a `run_id` if none is given. The other arguments are those of `context`.
     """
-    return AgentOpener(
-        name,
-        _values(
-            billing_unit,
-            tenant=tenant, user=user, workspace=workspace, feature=feature, workflow=workflow,
-            initiator=initiator, request_id=request_id, run_id=run_id,
-        ),
-        labels,
-    )  # fmt: skip
-
-
-def _values(billing_unit: tuple[str, str] | None, **values: Any) -> dict[str, Any]:
+    values = {
+        "tenant_id": tenant, "user_id": user, "workspace_id": workspace, "feature": feature,
+        "workflow": workflow, "initiator": initiator, "request_id": request_id, "run_id": run_id,
+    }  # fmt: skip
     if billing_unit is not None:
-        try:
-            values["billing_unit_type"], values["billing_unit_id"] = billing_unit
-        except (TypeError, ValueError):
-            warn_once("billing_unit", "outlay: billing_unit must be a pair (type, id); left out")
-    return values
+        _split(billing_unit, values)
+    return AgentOpener(name, values, labels)
+
+
+def _split(billing_unit: tuple[str, str], values: dict[str, Any]) -> None:
+    try:
+        values["billing_unit_type"], values["billing_unit_id"] = billing_unit
+    except (TypeError, ValueError):
+        warn_once("billing_unit", "outlay: billing_unit must be a pair (type, id); left out")
 
 
 @shielded("record", str)

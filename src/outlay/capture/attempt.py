@@ -13,15 +13,18 @@ from typing import Any, Final
 
 from outlay.capture import events, forks
 from outlay.capture.guard import caught
+from outlay.capture.ids import new_id
 from outlay.capture.retries import Failure, Place, is_retryable, owner
 from outlay.capture.runtime import Runtime
-from outlay.capture.scope import Scope, new_id, text, working_scope
-from outlay.wire.base import Endpoint, Reader, Reading, Request
+from outlay.capture.scope import Scope, text, working_scope
+from outlay.wire.base import READ_HEADERS, Endpoint, Reader, Reading, Request
 from outlay.wire.encoding import Decoder
 from outlay.wire.include_usage import UsageChunkFilter, add_include_usage
 from outlay.wire.registry import find_endpoint, open_reader
 
 RETRY_COUNT_HEADER: Final = "x-stainless-retry-count"
+HEADERS: Final = READ_HEADERS | {RETRY_COUNT_HEADER, "content-encoding"}
+"""All headers that a tap needs to hand over, in lower case."""
 
 
 class Attempt:
@@ -164,13 +167,7 @@ class Attempt:
         call_id = place.call_id or event_id
         started_at = self._started_at // 1000
         elapsed = now - self._ticks
-        fields: dict[str, Any] = {
-            "event_id": event_id,
-            "call_id": call_id,
-            "started_at": started_at,
-            "ended_at": started_at + elapsed // 1000,
-            "latency_ms": round(elapsed / 1e6, 3),
-        }
+        fields: dict[str, Any] = {}
         if self._first_byte and reading.streamed:
             fields["ttft_ms"] = round((self._first_byte - self._ticks) / 1e6, 3)
         if place.attempt:
@@ -182,7 +179,8 @@ class Attempt:
         if reading.status in ("error", "timeout"):
             self._remember(reading, call_id, fallback_from)
         runtime = self._runtime
-        runtime.submit(fields, self._scope)
+        head = events.head(event_id, call_id, started_at, elapsed)
+        runtime.submit(fields, self._scope, f"{head},{events.words(reading)}")
         runtime.tally.add(self._scope.counters, reading, started_at, place.attempt)
 
     def _remember(self, reading: Reading, call_id: str, fallback_from: str | None) -> None:

@@ -31,14 +31,34 @@ _OPERATIONS: Final = frozenset(VALUES["operation"])
 _MAX_INT16: Final = 2**15 - 1
 _MAX_INT32: Final = 2**31 - 1
 
-dumps: Final[Callable[[Any], str]] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+quoted: Final[Callable[[str], str]] = json.encoder.encode_basestring_ascii
+"""A text as JSON: much cheaper than an encoder where it is known to be a text."""
+
+
+def _encoder() -> Callable[[Any], str]:
+    """Make an encoder once; `JSONEncoder.encode` makes its own on every call."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+    # markers, default, text encoder, indent, separators, sort_keys, skipkeys, allow_nan
+    chunks = make(None, _unknown, quoted, None, ":", ",", False, False, False)
+    join = "".join
+    return lambda value: join(chunks(value, 0))
+
+
+def _unknown(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+dumps: Final = _encoder()
+
 
 _WORDS: Final = (
-    "provider", "vendor", "surface", "host_class", "region_class", "model_requested",
-    "model_served", "deployment", "tier_requested", "tier_served", "speed", "error_type",
-    "finish_reason",
+    "operation", "status", "billed", "usage_source", "batch", "streamed", "provider", "vendor",
+    "surface", "host_class", "region_class", "model_requested", "model_served", "deployment",
+    "tier_requested", "tier_served", "speed", "error_type", "finish_reason",
 )  # fmt: skip
-"""Texts with few different values in one process."""
+"""What has few different values in one process: encoded once for each combination."""
 _words_of: Final = attrgetter(*_WORDS)
 _word: Final = lru_cache(maxsize=1024)(text)
 
@@ -64,16 +84,16 @@ def attribution(scope: Scope, defaults: Defaults) -> str:
     kept = scope.fragment
     if kept is not None and kept[0] is defaults:
         return kept[1]
-    fields: dict[str, Any] = {**defaults.fields, **scope.values}
+    values = {**defaults.fields, **scope.values}
+    made = ",".join([f'"{name}":{quoted(value)}' for name, value in values.items()])
     if scope.labels:
-        fields["labels"] = dict(scope.labels)
-    made = dumps(fields)[1:-1]
+        made = f'{made},"labels":{dumps(dict(scope.labels))}'
     scope.fragment = (defaults, made)
     return made
 
 
 def encode(fields: dict[str, Any], fragment: str) -> str:
-    """Join an event's own fields and its attribution into one JSON object."""
+    """Join an event's own fields, and text from `words` and `attribution`, into one object."""
     try:
         made = dumps(fields)
     except ValueError:  # NaN or infinity, which JSON does not have
@@ -81,7 +101,7 @@ def encode(fields: dict[str, Any], fragment: str) -> str:
         made = dumps(fields)
     if len(made) > MAX_RAW_BYTES:
         made = dumps(_without_oversize(fields))
-    return f"{made[:-1]},{fragment}}}"
+    return f"{made[:-1]},{fragment}}}" if fields else f"{{{fragment}}}"
 
 
 def _without_oversize(fields: dict[str, Any]) -> dict[str, Any]:
@@ -93,34 +113,48 @@ def _without_oversize(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def head(event_id: str, call_id: str, started_at: int, elapsed_ns: int) -> str:
+    """Return an attempt's ids and times as the inside of a JSON object; the ids are UUIDs."""
+    return (
+        f'"event_id":"{event_id}","call_id":"{call_id}","started_at":{started_at},'
+        f'"ended_at":{started_at + elapsed_ns // 1000},"latency_ms":{round(elapsed_ns / 1e6, 3)}'
+    )
+
+
+def words(reading: Reading) -> str:
+    """Return what has few different values as the inside of a JSON object."""
+    return _encoded_words(_words_of(reading))
+
+
+@lru_cache(maxsize=1024)
+def _encoded_words(values: tuple[Any, ...]) -> str:
+    fields = {
+        name: value if value is True else text(value)
+        for name, value in zip(_WORDS, values, strict=True)
+        if value
+    }
+    if fields.get("operation") not in _OPERATIONS:
+        fields["operation"] = "other"
+    for name, usual in (("billed", "yes"), ("usage_source", "provider")):
+        if fields.get(name) == usual:
+            del fields[name]
+    return dumps(fields)[1:-1]
+
+
 def fill(fields: dict[str, Any], reading: Reading) -> None:
-    """Add what the reading says to an event's fields."""
-    operation = reading.operation
-    fields["operation"] = operation if operation in _OPERATIONS else "other"
-    fields["status"] = reading.status
-    for name, value in zip(_WORDS, _words_of(reading), strict=True):
-        if value:
-            fields[name] = _word(value)
+    """Add what the reading says, beside its `words`, to an event's fields."""
     if reading.provider_request_id:
         fields["provider_request_id"] = text(reading.provider_request_id)
     if reading.response_id:
         fields["response_id"] = text(reading.response_id)
     if reading.http_status is not None:
         fields["http_status"] = min(max(reading.http_status, 0), _MAX_INT16)
-    if reading.billed != "yes":
-        fields["billed"] = reading.billed
-    if reading.batch:
-        fields["batch"] = True
-    if reading.streamed:
-        fields["streamed"] = True
     if reading.tool_calls:
         fields["tool_calls"] = min(reading.tool_calls, _MAX_INT32)
     if reading.max_tokens is not None:
         fields["max_tokens"] = min(max(reading.max_tokens, 0), MAX_COUNT)
     if reading.provider_cost_nanos is not None:
         fields["provider_cost_nanos"] = min(max(reading.provider_cost_nanos, 0), MAX_NANOS)
-    if reading.usage_source != "provider":
-        fields["usage_source"] = reading.usage_source
     put_usage(fields, reading.usage)
     if reading.usage_raw:
         fields["usage_raw"] = reading.usage_raw

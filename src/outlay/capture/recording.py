@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from outlay.capture.events import put_usage
 from outlay.capture.guard import warn_once
+from outlay.capture.ids import new_id
 from outlay.capture.runtime import Runtime
-from outlay.capture.scope import Scope, label_map, new_id, text, working_scope
+from outlay.capture.scope import Scope, label_map, text, working_scope
 from outlay.core.event import MAX_COUNT, MAX_LABELS, VALUES
 from outlay.core.ids import RANDOM_BYTES, uuid7
 from outlay.core.money import MAX_NANOS, nanos_from_usd

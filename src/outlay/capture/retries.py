@@ -32,10 +32,8 @@ def owner() -> Owner:
     """Name the running task, or the thread where there is none."""
     asyncio = sys.modules.get("asyncio")  # never imported for a caller who does not use it
     if asyncio is not None:
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
+        # Asking for the task without a loop would raise, and most callers have none.
+        task = asyncio.current_task() if asyncio._get_running_loop() else None  # noqa: SLF001
         if task is not None:
             return weakref.ref(task)
     return threading.get_ident()

@@ -101,11 +101,12 @@ class Runtime:
         if shipper is not None and not shipper.running:
             shipper.start()
 
-    def submit(self, fields: dict[str, Any], scope: Scope) -> None:
-        """Store one event."""
+    def submit(self, fields: dict[str, Any], scope: Scope, encoded: str = "") -> None:
+        """Store one event; `encoded` is the part of it that is JSON text already."""
         if self.left_behind:
             return
-        refused = self._store(encode(fields, attribution(scope, self.defaults)))
+        fragment = attribution(scope, self.defaults)
+        refused = self._store(encode(fields, f"{encoded},{fragment}" if encoded else fragment))
         if refused != STORED:
             self.stats.drop(refused)
             warn_once(f"drop:{refused}", "outlay: events are dropped: %s", refused)

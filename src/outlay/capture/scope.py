@@ -7,8 +7,6 @@ knows neither events nor the spool, and never raises into the caller.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,10 +15,11 @@ from typing import Any, Final, Self, TypeVar
 
 from outlay.capture.decorate import wrap
 from outlay.capture.guard import caught, warn_once
+from outlay.capture.ids import new_id as new_id  # noqa: PLC0414 - part of this module, too
+from outlay.capture.ids import new_span_id, new_trace_id
 from outlay.capture.retries import Memory
 from outlay.core.context import CostContext, clip
 from outlay.core.event import MAX_LABELS, MAX_STRING_BYTES, VALUES
-from outlay.core.ids import RANDOM_BYTES, uuid7
 
 MAX_AGENT_DEPTH: Final = 32
 """Agents deeper than this share the totals of the last one counted."""
@@ -104,8 +103,7 @@ class Scope:
         return CostContext(**values, labels=MappingProxyType(dict(self.labels)))
 
 
-_COLUMNS: Final = {"tenant": "tenant_id", "user": "user_id", "workspace": "workspace_id"}
-_NAMES: Final = {column: name for name, column in _COLUMNS.items()}
+_NAMES: Final = {"tenant_id": "tenant", "user_id": "user", "workspace_id": "workspace"}
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -137,11 +135,6 @@ def swap(scope: Scope | None) -> Scope | None:
     return before
 
 
-def new_id() -> str:
-    """Return a UUID version 7."""
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
-
-
 def text(value: Any, limit: int = MAX_STRING_BYTES) -> str:
     """Turn any value into bounded, encodable text."""
     if type(value) is not str:
@@ -171,10 +164,10 @@ class _Opener:
         try:
             for name, value in values.items():
                 if value is not None and value != "":
-                    self._values[_COLUMNS.get(name, name)] = text(value)
+                    self._values[name] = text(value)
             if "tenant_id" in self._values:
                 self._values["tenant_source"] = "request"
-            if self._values.get("initiator", "user") not in VALUES["initiator"]:
+            if "initiator" in self._values and self._values["initiator"] not in VALUES["initiator"]:
                 del self._values["initiator"]
                 warn_once("initiator", "outlay: initiator must be `user` or `system`; left out")
             if labels:
@@ -189,7 +182,7 @@ class _Opener:
 
     def _attributed(self, outer: Scope | None) -> tuple[dict[str, str], Mapping[str, str]]:
         if outer is None:
-            began = {"request_id": new_id(), "trace_id": os.urandom(16).hex()}
+            began = {"request_id": new_id(), "trace_id": new_trace_id()}
             return {**began, **self._values}, self._labels
         labels = outer.labels
         if self._labels:
@@ -257,7 +250,7 @@ class AgentOpener(_Opener):
         parent, path = values.get("span_id"), values.get("agent_path")
         if parent is not None:
             values["parent_span_id"] = parent
-        values["span_id"] = os.urandom(8).hex()
+        values["span_id"] = new_span_id()
         values["agent_path"] = clip(f"{path}/{self._name}") if path else self._name
         if "run_id" not in values:
             values["run_id"] = new_id()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 
 from outlay.cli import render
 from outlay.cli.options import Endpoint, Json, KeyOption, client
@@ -65,7 +65,7 @@ def tenants_show(
     tenant: str, *, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption = None
 ) -> None:
     """Show a tenant's versions, oldest first."""
-    answer = _ask(endpoint, key, "GET", f"/v1/tenants/{tenant}")
+    answer = _ask(endpoint, key, "GET", f"/v1/tenants/{quote(tenant, safe='')}")
     if as_json:
         render.print_json(answer)
     else:
@@ -103,7 +103,7 @@ def tenants_set(
         if not all(left and sign for left, sign, _ in pairs):
             raise BadRequestError("A label is written key=value.", where="--label")
         body["labels"] = {left: right for left, _, right in pairs}
-    answer = _ask(endpoint, key, "PUT", f"/v1/tenants/{tenant}", json=body)
+    answer = _ask(endpoint, key, "PUT", f"/v1/tenants/{quote(tenant, safe='')}", json=body)
     if as_json:
         render.print_json(answer)
     else:
@@ -154,11 +154,11 @@ def keys_revoke(
     key_id: str, *, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption = None
 ) -> None:
     """Revoke a key at once."""
-    answer = _ask(endpoint, key, "DELETE", f"/v1/keys/{key_id}")
+    answer = _ask(endpoint, key, "DELETE", f"/v1/keys/{quote(key_id, safe='')}")
     if as_json:
         render.print_json(answer)
     else:
-        render.console.print(f"{escape(key_id)} is revoked.")
+        render.console.print(f"{render.safe(key_id)} is revoked.")
 
 
 @prices.command("list")

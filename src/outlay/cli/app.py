@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
 
 from outlay import __version__
 from outlay.cli import admin, ask, doctor, rate, render, serve
@@ -51,9 +50,9 @@ def root(
 
 def fail(error: OutlayError) -> NoReturn:
     """Say what is wrong, where and what to do, and leave."""
-    where = f" [dim]({escape(error.where)})[/dim]" if error.where else ""
-    render.errors.print(f"[red]error[/red] {escape(error.message)}{where}", soft_wrap=True)
-    render.errors.print(f"  [dim]{escape(error.hint)}[/dim]", soft_wrap=True)
+    where = f" [dim]({render.safe(error.where)})[/dim]" if error.where else ""
+    render.errors.print(f"[red]error[/red] {render.safe(error.message)}{where}", soft_wrap=True)
+    render.errors.print(f"  [dim]{render.safe(error.hint)}[/dim]", soft_wrap=True)
     raise SystemExit(1)
 
 

@@ -6,25 +6,28 @@ import json
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
+from rich.console import RenderableType
 from rich.live import Live
-from rich.markup import escape
 
 from outlay.cli import render
 from outlay.cli.client import Client
 from outlay.cli.options import Endpoint, Json, KeyOption, client
 from outlay.core.money import format_usd
-from outlay.errors import QueryError
+from outlay.errors import OutlayError, QueryError
 
 LEAST_REFRESH_S = 0.2
+MOST_REFRESH_S = 3600.0
 
 By = Annotated[str, typer.Option("--by", help="Dimensions, separated by commas.")]
 Last = Annotated[str | None, typer.Option("--last", help="Window that ends now: 15m, 24h, 30d.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
-        "--where", help="Filter, e.g. tenant=acme, model!=gpt-5, feature=a|b (any of), cost>=…"
+        "--where",
+        help="Filter, e.g. tenant=acme, model!=gpt-5, feature=a|b (any of), cost_nanos>=1000.",
     ),
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="Most rows.")]
@@ -47,13 +50,30 @@ def parse_filter(text: str) -> dict[str, Any]:
         if found and field and not field.endswith(("!", ">", "<", "^")):
             if "|" in value and op in ("eq", "ne"):
                 many = "in" if op == "eq" else "not_in"
-                return {"field": field, "op": many, "value": value.split("|")}
-            return {"field": field, "op": op, "value": value}
+                values = [_typed(field, part) for part in value.split("|")]
+                return {"field": field, "op": many, "value": values}
+            return {"field": field, "op": op, "value": _typed(field, value)}
     raise QueryError(
         f"{text!r} is not a filter.",
         where="--where",
         hint="Write field=value, field!=value, field=a|b, field^=prefix, field>=n or field<=n.",
     )
+
+
+def _typed(field: str, text: str) -> Any:
+    """Return a value as its field takes it; the server says what is wrong with any other."""
+    from outlay.store.query.dimensions import field_type
+
+    kind = field_type(field)
+    if kind == "bool":
+        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
+    if kind == "number":
+        for number in (int, float):
+            try:
+                return number(text)
+            except ValueError:
+                continue
+    return text
 
 
 def _names(text: str) -> list[str]:
@@ -64,7 +84,7 @@ def top(
     *,
     by: By = "tenant",
     last: Last = "15m",
-    metrics: Annotated[str, typer.Option("--metrics")] = "cost,calls,tokens,errors",
+    metrics: Annotated[str, typer.Option("--metrics")] = "cost,calls,tokens,errors,unpriced",
     where: Where = None,
     limit: Limit = 10,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
@@ -82,8 +102,8 @@ def top(
         "limit": limit,
     }
     with client(endpoint, key) as server:
-        if watch and not as_json:
-            _watch(server, body, every)
+        if watch:
+            _watch(server, body, every, as_json=as_json)
             return
         answer = server.call("POST", "/v1/query", json=body)
     if as_json:
@@ -92,12 +112,33 @@ def top(
         render.console.print(render.answer_table(answer))
 
 
-def _watch(server: Client, body: dict[str, Any], every: float) -> None:
+def _watch(server: Client, body: dict[str, Any], every: float, *, as_json: bool) -> None:
+    """Ask again and again; a server that was there once may go away for a while.
+
+    With `as_json` each answer is one line, without answer the error is.
+    """
+    # This order of arguments turns NaN into the least.
+    pause = min(max(LEAST_REFRESH_S, every), MOST_REFRESH_S)
+    answer = server.call("POST", "/v1/query", json=body)
     with Live(console=render.console, auto_refresh=False, screen=False) as live:
         while True:
-            answer = server.call("POST", "/v1/query", json=body)
-            live.update(render.answer_table(answer, title="Ctrl-C ends"), refresh=True)
-            time.sleep(max(every, LEAST_REFRESH_S))
+            if as_json:
+                typer.echo(json.dumps(answer))
+            else:
+                live.update(_watched(answer), refresh=True)
+            time.sleep(pause)
+            try:
+                answer = server.call("POST", "/v1/query", json=body)
+            except OutlayError as error:
+                if error.status < 500:
+                    raise
+                answer = error.as_dict()
+
+
+def _watched(answer: dict[str, Any]) -> RenderableType:
+    if "error" in answer:
+        return f"[yellow]{render.safe(answer['error']['message'])}[/yellow] Trying again."
+    return render.answer_table(answer, title="Ctrl-C ends")
 
 
 def query(
@@ -186,9 +227,9 @@ def tree(
         render.console.print(render.cost_tree(answer))
         attempts = f"{answer['calls']} calls, {answer['attempts']} attempts"
         total = format_usd(answer["cost_nanos"])
-        render.console.print(f"{total} for {escape(str(answer['tenant']))}: {attempts}")
+        render.console.print(f"{total} for {render.safe(answer['tenant'])}: {attempts}")
 
-    _one(f"/v1/requests/{request_id}/tree", show, endpoint, key, as_json=as_json)
+    _one(f"/v1/requests/{quote(request_id, safe='')}/tree", show, endpoint, key, as_json=as_json)
 
 
 def explain(
@@ -199,7 +240,9 @@ def explain(
     key: KeyOption = None,
 ) -> None:
     """Show one event's whole way: what was captured, and how its price came about."""
-    _one(f"/v1/events/{event_id}", _show_explanation, endpoint, key, as_json=as_json)
+    _one(
+        f"/v1/events/{quote(event_id, safe='')}", _show_explanation, endpoint, key, as_json=as_json
+    )
 
 
 _MOMENTS = ("started_at", "ended_at", "received_at")
@@ -217,7 +260,7 @@ def _show_explanation(answer: dict[str, Any]) -> None:
     if event.get("usage_raw"):
         raw = event["usage_raw"]
         text = raw if isinstance(raw, str) else json.dumps(raw)
-        render.console.print(f"[bold]raw usage[/bold] {escape(text)}", soft_wrap=True)
+        render.console.print(f"[bold]raw usage[/bold] {render.safe(text)}", soft_wrap=True)
     columns = [
         ("unit", "unit"), ("quantity", "quantity"), ("nanos_per_million", "nano-$ per million"),
         ("nanos", "nano-$"), ("basis", "basis"), ("rate_id", "rate"), ("source", "source"),
@@ -225,5 +268,5 @@ def _show_explanation(answer: dict[str, Any]) -> None:
     render.console.print(render.rows_table(answer["lines"], columns))
     derivation = answer["derivation"]
     for line in derivation.get("arithmetic") or ():
-        render.console.print(f"  [dim]{escape(str(line))}[/dim]", soft_wrap=True)
+        render.console.print(f"  [dim]{render.safe(line)}[/dim]", soft_wrap=True)
     render.console.print(f"[green]{format_usd(event['cost_nanos'] or 0)}[/green] in all")

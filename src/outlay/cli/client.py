@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx
 
 from outlay.config import Settings
-from outlay.errors import OutlayError, UnavailableError
+from outlay.errors import AuthError, OutlayError, UnavailableError
 
 TIMEOUT_S = 60.0
 DEFAULT_ENDPOINT = "http://127.0.0.1:8787"
@@ -35,6 +35,8 @@ class Client:
 
     def __init__(self, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> None:
         self.endpoint = (settings.endpoint or DEFAULT_ENDPOINT).rstrip("/")
+        if not (settings.key.isascii() and settings.key.isprintable()):
+            raise AuthError("The key holds characters that no key has.", where="key")
         headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
         try:
             self._http = httpx.Client(
@@ -66,6 +68,11 @@ class Client:
         """
         response = self.send(method, path, **parts)
         body = self._body(response)
+        if response.status_code < 400 and not body:
+            raise UnavailableError(
+                f"What answers at {self.endpoint} is not an outlay server.",
+                hint="Give --endpoint http://HOST:PORT or set OUTLAY_ENDPOINT.",
+            )
         if response.status_code >= 400:
             error = body.get("error") if isinstance(body, dict) else None
             raise ServerError(response.status_code, error if isinstance(error, dict) else {})

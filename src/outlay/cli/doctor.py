@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from outlay import __version__
@@ -59,7 +58,9 @@ def doctor(*, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption =
             table.add_column(heading, overflow="fold")
         for finding in findings:
             state = f"[{_COLOURS[finding.state]}]{finding.state}[/]"
-            table.add_row(state, finding.check, escape(finding.detail), escape(finding.fix))
+            table.add_row(
+                state, finding.check, render.safe(finding.detail), render.safe(finding.fix)
+            )
         render.console.print(table)
     raise typer.Exit(0 if healthy else 1)
 

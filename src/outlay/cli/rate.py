@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 
@@ -24,6 +24,9 @@ from outlay.wire.base import MAX_BODY_BYTES, Reading, Request
 from outlay.wire.registry import open_reader
 
 MAX_LINE_CHARACTERS: Final = 2 * MAX_BODY_BYTES
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
 _SSE_STARTS: Final = ("data:", "event:", ":", "id:", "retry:")
 
 
@@ -47,6 +50,9 @@ def rate(
         list[str] | None,
         typer.Option("--host", help="Vendor of a private host: host[:port][/prefix]=vendor."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As every command takes it; lines are always JSON.")
+    ] = True,
 ) -> None:
     """Read recorded calls and write what they used and cost, a JSON object a line.
 
@@ -54,6 +60,7 @@ def rate(
     """
     from outlay.store.books.catalogue import load_catalogue
 
+    del as_json
     hosts = _hosts(host or [])
     book = load_catalogue()
     bad = 0
@@ -65,8 +72,10 @@ def rate(
             raise BadRequestError(
                 f"{jsonl} cannot be read: {error.strerror}.", where="--jsonl"
             ) from error
-    target: IO[str] = sys.stdout if out is None else out.open("w", encoding="utf-8")
+    target: IO[str] = sys.stdout
     try:
+        if out is not None:
+            target = _opened(out)
         for number, line in _progress(source, shown=out is not None):
             if not line.strip():
                 continue
@@ -75,15 +84,26 @@ def rate(
             except BadRequestError as error:
                 bad += 1
                 row = {"line": number, **error.as_dict()}
-            target.write(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n")
+            text = json.dumps(row, separators=(",", ":"), ensure_ascii=False)
+            # A lone surrogate of a recording cannot be written as UTF-8.
+            target.write(text.encode("utf-8", "replace").decode() + "\n")
     finally:
         if source is not sys.stdin:
             source.close()
-        if out is not None:
+        if target is not sys.stdout:
             target.close()
     if bad:
         render.errors.print(f"[yellow]{bad} lines could not be read[/yellow]")
         raise typer.Exit(1)
+
+
+def _opened(out: Path) -> IO[str]:
+    try:
+        return out.open("w", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadRequestError(
+            f"{out} cannot be written: {error.strerror}.", where="--out"
+        ) from error
 
 
 def _progress(source: IO[str], *, shown: bool) -> Iterator[tuple[int, str]]:
@@ -141,14 +161,16 @@ def _at(value: Any) -> int:
     if isinstance(value, int | float):
         # Seconds, milliseconds and microseconds since 1970 are told apart by their size.
         scale = 1_000_000 if abs(value) < 1e11 else 1_000 if abs(value) < 1e14 else 1
+        if not 0 <= value * scale <= _LAST_US:
+            raise BadRequestError("`at` is not between the years 1970 and 9999.", where="at")
         return round(value * scale)
     try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError as error:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError) as error:
         raise BadRequestError("`at` is not an RFC 3339 time.", where="at") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000_000)
 
 
 def _bytes(value: Any) -> bytes:

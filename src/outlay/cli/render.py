@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,16 @@ from outlay.core.money import format_usd
 console = Console()
 errors = Console(stderr=True)
 
-Format = Callable[[Any], str]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def safe(text: object) -> str:
+    """Return text for a table: no markup, and no control character that would steer a terminal.
+
+    Names in events come from outside; an escape sequence in one must stay text.
+    """
+    return escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text)))
 
 
 def print_json(value: Any) -> None:
@@ -51,7 +61,7 @@ def moment(micros: int | None) -> str:
     """Write a time in microseconds as UTC text."""
     if micros is None:
         return "-"
-    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def answer_table(answer: dict[str, Any], *, title: str = "") -> Table:
@@ -59,10 +69,10 @@ def answer_table(answer: dict[str, Any], *, title: str = "") -> Table:
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in answer["columns"]:
         metric = column["kind"] == "metric"
-        table.add_column(column["name"], justify="right" if metric else "left", overflow="fold")
+        table.add_column(safe(column["name"]), justify="right" if metric else "left", overflow="fold")
     for row in answer["rows"]:
         cells = [cell(v, c.get("unit", "")) for v, c in zip(row, answer["columns"], strict=True)]
-        table.add_row(*(escape(text) for text in cells))
+        table.add_row(*(safe(text) for text in cells))
     start, end = (str(answer[name])[:19].replace("T", " ") for name in ("from", "to"))
     count = len(answer["rows"])
     rows = "1 row" if count == 1 else f"{count:,} rows"
@@ -76,22 +86,22 @@ def rows_table(rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]
     for _, heading in columns:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell(row.get(key))) for key, _ in columns))
+        table.add_row(*(safe(cell(row.get(key))) for key, _ in columns))
     return table
 
 
 def node_label(node: dict[str, Any]) -> str:
     """Write one node of a request's cost tree."""
     money = format_usd(node["cost_nanos"])
-    parts = [f"[bold]{escape(str(node['name']))}[/bold]", f"[green]{money}[/green]"]
+    parts = [f"[bold]{safe(node['name'])}[/bold]", f"[green]{money}[/green]"]
     if node.get("model") and node["model"] != node["name"]:
-        parts.append(escape(str(node["model"])))
+        parts.append(safe(node["model"]))
     if node.get("usage"):
         counts = (f"{unit} {count:,}" for unit, count in node["usage"].items())
-        parts.append(f"[dim]{escape(', '.join(counts))}[/dim]")
+        parts.append(f"[dim]{safe(', '.join(counts))}[/dim]")
     if node.get("status") not in (None, "ok"):
-        parts.append(f"[red]{escape(str(node['status']))}[/red]")
-    parts.extend(f"[yellow]{escape(str(flag))}[/yellow]" for flag in node.get("flags") or ())
+        parts.append(f"[red]{safe(node['status'])}[/red]")
+    parts.extend(f"[yellow]{safe(flag)}[/yellow]" for flag in node.get("flags") or ())
     return f"[cyan]{node['kind']}[/cyan] " + "  ".join(parts)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from outlay.core import units
+from outlay.core.event import MAX_COUNT
 from outlay.core.rates import price_speed, price_tier
 
 
@@ -89,6 +90,8 @@ def _segments(value: Any) -> tuple[tuple[tuple[str, Mapping[str, int]], ...], bo
         made = []
         for item in items:
             usage = {str(u): c for u, c in item["usage"].items() if type(c) is int and c > 0}
+            if any(count > MAX_COUNT for count in usage.values()):
+                return (), False
             made.append((str(item["model"] or ""), usage))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return (), False

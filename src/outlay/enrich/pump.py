@@ -85,6 +85,7 @@ class SinkPump:
         self._min_interval_s = min_interval_s
         self._batch_events = min(MIN_EVENTS, max_events)
         self._passed = 0
+        self._aside: set[int] = set()
         self._refusals = 0
         self._single = 0
         self._records = 0
@@ -203,6 +204,7 @@ class SinkPump:
                 self._put_aside(record, error.code, error.message)
         table = pa.concat_tables([ENRICHED_SCHEMA.empty_table(), *tables]).combine_chunks()
         self._sink.write(table, offset=records[-1].offset)
+        self._aside.clear()
         return int(table.num_rows)
 
     def _adapt(self, last: int) -> None:
@@ -232,6 +234,8 @@ class SinkPump:
         self._passed = record.offset
 
     def _put_aside(self, record: Record, code: str, message: str) -> None:
+        if record.offset in self._aside:
+            return  # the write behind it is being tried again
         _log.error(
             "%s skips %d events at offset %d: %s",
             self._sink.name, record.count, record.offset, message,
@@ -242,6 +246,7 @@ class SinkPump:
                 self._clock(), f"sink:{self._sink.name}", code, message, json.dumps(detail)
             )
             self._books.dead_letter([letter])
+        self._aside.add(record.offset)
         self._state = replace(self._state, skipped=self._state.skipped + record.count)
 
 

@@ -107,6 +107,7 @@ class Enricher:
         self._tenants: tuple[int, TenantIndex] | None = None
         self._book: tuple[int, PriceBook] | None = None
         self._sizes: flags.PromptSizes | None = None
+        self._lettered: set[str] = set()
         self._stopping = threading.Event()
         self._step_lock = threading.Lock()
         self._state = EnricherState()
@@ -184,12 +185,12 @@ class Enricher:
         damaged = sum(r.count for r in records) - len(batch.ids) - duplicates
         parts = self._enrich(batch, letters)
         enriched = pa.concat_tables([ENRICHED_SCHEMA.empty_table(), *parts]).combine_chunks()
-        dead = damaged + len(batch.ids) - enriched.num_rows
+        # What a damaged record says it holds may be damaged too.
+        dead = max(0, damaged) + len(batch.ids) - enriched.num_rows
         sizes = self._prompt_sizes()
         usage = _usage_rows(enriched)
         learned = sizes.learned(_array(usage, "tenant_id"), flags.input_totals(usage))
-        if letters:
-            self._books.dead_letter(letters)
+        self._put_aside(letters)
         chunks = [Chunk(to_ipc(enriched), enriched.num_rows)] if enriched.num_rows else []
         newest = max(record.appended_at for record in records)
         hop = Hop(after, records[-1].offset, newest, self._clock(), chunks, _ids(enriched), learned,
@@ -200,6 +201,7 @@ class Enricher:
             self._sizes = None  # another worker's statistics are newer than ours
             raise
         sizes.apply(learned)
+        self._lettered.clear()
         self._state = replace(
             self._state,
             batches=self._state.batches + 1,
@@ -268,6 +270,13 @@ class Enricher:
                 message = f"enrichment raised {type(error).__name__}"
                 letters.append(self._letter("enrich_failed", message, detail))
         return parts
+
+    def _put_aside(self, letters: Sequence[DeadLetter]) -> None:
+        """Write dead letters once, however often the commit behind them has to be tried."""
+        new = [letter for letter in letters if letter.payload not in self._lettered]
+        if new:
+            self._books.dead_letter(new)
+            self._lettered.update(letter.payload for letter in new)
 
     def _letter(self, code: str, message: str, detail: Mapping[str, Any]) -> DeadLetter:
         payload = json.dumps(detail, separators=(",", ":"))

@@ -40,9 +40,7 @@ class Log(Protocol):
         """Write all chunks or none, durably, and return the last offset."""
 
     def read(self, after: int, *, max_events: int) -> list[Record]:
-        """Return records behind `after` in order: at least one if there is one, else up to
-        `max_events` events.
-        """
+        """Return records behind `after` in order: one if there is one, else up to `max_events`."""
 
     def head(self) -> int:
         """Return the last offset, 0 for an empty log."""

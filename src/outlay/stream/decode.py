@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -74,6 +74,10 @@ _ITEMS: Final[dict[str, Any]] = {
     "map_int64": dict[_Text, _Count],
     "list_string": list[_Text],
 }
+
+
+Screen = Callable[[Sequence[Any]], Mapping[int, Problem]]
+"""A caller's own check of a batch: problems by the event's place in the given sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +149,14 @@ _DEFAULTS: Final = tuple(
 )
 
 
-def decode_batch(body: bytes, *, ndjson: bool, now: int, limits: Limits) -> Decoded:
+def decode_batch(
+    body: bytes, *, ndjson: bool, now: int, limits: Limits, screen: Screen | None = None
+) -> Decoded:
     """Decode and check one request body; `now` is microseconds UTC.
 
     A JSON body is an array of events or `{"events": [...]}`; with `ndjson` it is one event a line
     and an index counts lines that are not blank. Bad items become `rejected` and never raise.
+    `screen` sees the well-formed events before duplicates are dropped; it may change them.
 
     Raises:
         TooLargeError: if there are more than `limits.max_events` items.
@@ -172,7 +179,7 @@ def decode_batch(body: bytes, *, ndjson: bool, now: int, limits: Limits) -> Deco
         kept, indexes, rejected = _decode_each(items)
     if not kept:
         return Decoded(rejected=rejected)
-    return _judged(kept, indexes, rejected, _Hints.of(body), now, limits)
+    return _judged(kept, indexes, rejected, _Hints.of(body), now, limits, screen)
 
 
 def encode(events: Iterable[Any]) -> bytes:
@@ -268,6 +275,7 @@ def _judged(
     hints: _Hints,
     now: int,
     limits: Limits,
+    screen: Screen | None,
 ) -> Decoded:
     problems: dict[int, Problem] = {}
     if not hints.said:
@@ -285,6 +293,9 @@ def _judged(
     starts = _times(events, "started_at", [event.started_at for event in events])
     ends = _times(events, "ended_at", [event.ended_at for event in events])
     check_times(id_ms, starts, ends, problems, now, limits)
+    if screen is not None:
+        for row, found in screen(events).items():
+            problems.setdefault(row, found)
     duplicates = 0
     if problems or len(set(ids)) != len(ids) or not "".join(ids).islower():
         seen: set[str] = set()

@@ -21,6 +21,9 @@ from outlay.wire.anthropic_usage import (
     token_buckets,
 )
 from outlay.wire.base import (
+    BEDROCK_COUNT_HEADERS,
+    BEDROCK_ERROR_HEADER,
+    BEDROCK_TIER_HEADER,
     Endpoint,
     Reading,
     Request,
@@ -57,12 +60,6 @@ _DELTA_TEXT: Final = {
     "thinking_delta": "thinking",
     "input_json_delta": "partial_json",
     "compaction_delta": "content",
-}
-_BEDROCK_HEADERS: Final = {
-    "x-amzn-bedrock-input-token-count": "input_tokens",
-    "x-amzn-bedrock-output-token-count": "output_tokens",
-    "x-amzn-bedrock-cache-read-input-token-count": "cache_read_input_tokens",
-    "x-amzn-bedrock-cache-write-input-token-count": "cache_creation_input_tokens",
 }
 _BEDROCK_METRICS: Final = {
     "inputTokenCount": "input_tokens",
@@ -108,14 +105,14 @@ class AnthropicMessagesReader(BodyReader):
 
     def on_headers(self, headers: Mapping[str, str]) -> None:
         """Read Bedrock's counts and error class."""
-        for name, key in _BEDROCK_HEADERS.items():
+        for name, key in BEDROCK_COUNT_HEADERS.items():
             value = headers.get(name, "").strip()
             if value.isascii() and value.isdigit() and len(value) <= 15:
                 self._spare_usage[key] = int(value)
-        tier = headers.get("x-amzn-bedrock-service-tier", "")
+        tier = headers.get(BEDROCK_TIER_HEADER, "")
         if is_name(tier):
             self.reading.tier_served = tier
-        error = headers.get("x-amzn-errortype", "").partition(":")[0]
+        error = headers.get(BEDROCK_ERROR_HEADER, "").partition(":")[0]
         if is_name(error):
             self.reading.error_type = error
 

@@ -21,6 +21,35 @@ UsageSource = Literal["provider", "counted", "estimated", "none"]
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """A JSON body longer than this is not parsed; the reading says `body_too_large`."""
 
+REQUEST_ID_HEADERS = (
+    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id",
+    "inference-id",
+)  # fmt: skip
+"""Where providers put their id of a request; the first one there counts."""
+
+TIER_HEADER = "x-vertex-ai-llm-shared-request-type"
+"""Where a request to Vertex names its tier."""
+
+BEDROCK_TIER_HEADER = "x-amzn-bedrock-service-tier"
+BEDROCK_ERROR_HEADER = "x-amzn-errortype"
+BEDROCK_COUNT_HEADERS = {
+    "x-amzn-bedrock-input-token-count": "input_tokens",
+    "x-amzn-bedrock-output-token-count": "output_tokens",
+    "x-amzn-bedrock-cache-read-input-token-count": "cache_read_input_tokens",
+    "x-amzn-bedrock-cache-write-input-token-count": "cache_creation_input_tokens",
+}
+"""Bedrock's counts, by the name that Anthropic gives them."""
+
+READ_HEADERS = frozenset(
+    (
+        *REQUEST_ID_HEADERS, TIER_HEADER, BEDROCK_TIER_HEADER, BEDROCK_ERROR_HEADER,
+        *BEDROCK_COUNT_HEADERS, "content-type",
+    )
+)  # fmt: skip
+"""All headers that any reader looks at, of requests and replies; nobody need pass others."""
+
+_decode = json.JSONDecoder().raw_decode
+
 CHARACTERS_PER_TOKEN = 4
 """The estimator used where the wire told nothing: four characters a token, rounded up."""
 
@@ -200,15 +229,14 @@ def load_json(raw: bytes) -> Any:
     if not raw or len(raw) > MAX_BODY_BYTES:
         return None
     try:
-        return json.loads(_as_text(raw))
+        # JSON's own rule: text that begins like this is UTF-8. The rest is left to `json`.
+        if raw[0] != 0x7B or raw[1:2] == b"\0":
+            return json.loads(raw)
+        text = raw.decode("utf-8", "surrogatepass")
+        value, end = _decode(text)
+        return None if text[end:].strip(" \t\n\r") else value
     except (ValueError, RecursionError):
         return None
-
-
-def _as_text(raw: bytes) -> bytes | str:
-    """Decode what is surely UTF-8, by JSON's own rule; the rest is left to `json` to find out."""
-    plain = raw[0] == 0x7B and raw[1:2] != b"\0"
-    return raw.decode("utf-8", "surrogatepass") if plain else raw
 
 
 def estimate_tokens(characters: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from outlay.core import units
 from outlay.wire.base import (
+    TIER_HEADER,
     Endpoint,
     Request,
     Status,
@@ -55,8 +56,6 @@ STATUS_BY_FINISH_REASON: Final[dict[str, Status]] = {
 }  # fmt: skip
 """What each finish reason means; the tokens of all of them are counted and charged."""
 
-_TIER_HEADER: Final = "x-vertex-ai-llm-shared-request-type"
-
 
 class GoogleGenerateReader(BodyReader):
     """Reads one attempt of `generateContent` or `streamGenerateContent`."""
@@ -77,7 +76,7 @@ class GoogleGenerateReader(BodyReader):
         self._thought_characters = 0
         super().__init__(request, endpoint)
         self.streamed = self.reading.streamed = ":stream" in request.path
-        tier = request.headers.get(_TIER_HEADER, "")
+        tier = request.headers.get(TIER_HEADER, "")
         if is_name(tier):
             self.reading.tier_requested = tier.lower()
 

@@ -102,8 +102,10 @@ class OpenAiReader(BodyReader):
         reading.provider_cost_nanos = stated_cost(reading, usage, self.vendor)
         if self.vendor.cost:
             usage = without_decimals(usage)
-        fill(reading, usage, shape, self.vendor)
-        reading.usage_raw = numbers_and_names({**usage, **self.evidence})
+        plain = fill(reading, usage, shape, self.vendor)
+        # A plain object is its own safe copy.
+        safe = plain and not self.evidence
+        reading.usage_raw = usage if safe else numbers_and_names({**usage, **self.evidence})
         self.usage_input = True
         if not reading.usage:
             reading.usage_source = "provider"

@@ -44,15 +44,18 @@ RESPONSES: Final = Shape(
     "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
 )
 
-_COUNTERS: Final = (CHAT.input, RESPONSES.input, CHAT.output, RESPONSES.output, "total_tokens")
-_PLAIN: Final = frozenset(
-    (
-        *(getattr(shape, name) for shape in (CHAT, RESPONSES) for name in Shape.__slots__),
-        "total_tokens",
-    )
+_COUNTERS: Final = (RESPONSES.input, CHAT.output, RESPONSES.output, "total_tokens")
+_PLAIN_CHAT: Final = frozenset(
+    ("total_tokens", CHAT.input, CHAT.output, CHAT.input_details, CHAT.output_details)
 )
+_PLAIN_RESPONSES: Final = frozenset(
+    (
+        "total_tokens", RESPONSES.input, RESPONSES.output, RESPONSES.input_details,
+        RESPONSES.output_details,
+    )
+)  # fmt: skip
 """The keys of a usage object without anything particular."""
-_KNOWN: Final = _PLAIN | frozenset(
+_KNOWN: Final = _PLAIN_CHAT | _PLAIN_RESPONSES | frozenset(
     (
         "cached_tokens", "reasoning_tokens", "citation_tokens",
         "num_search_queries", "search_context_size", "num_sources_used", "prompt_cache_hit_tokens",
@@ -103,10 +106,10 @@ def without_decimals(value: Any, depth: int = 0) -> Any:
 
 def has_counts(usage: dict[str, Any]) -> bool:
     """Tell whether the object counts tokens at all."""
-    for key in _COUNTERS:  # a loop: this runs on each chunk
-        if isinstance(usage.get(key), int):
-            return True
-    return False
+    # Chat's input counter is asked first and alone, since it is nearly always there.
+    return isinstance(usage.get(CHAT.input), int) or any(
+        isinstance(usage.get(key), int) for key in _COUNTERS
+    )
 
 
 def shape_of(usage: dict[str, Any]) -> Shape:
@@ -146,11 +149,15 @@ def _nanos(reading: Reading, amount: Any) -> int | None:
     return nanos if nanos <= MAX_NANOS else None
 
 
-def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) -> None:
-    """Put the buckets of one usage object (without decimals) into the reading."""
+def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) -> bool:
+    """Put the buckets of one usage object (without decimals) into the reading.
+
+    Returns:
+        Whether the object holds nothing but known names and counts.
+    """
     additive = vendor.reasoning_additive and shape is CHAT
     if not additive and _fill_plain(reading, usage, shape):
-        return
+        return True
     counts = _Counts(reading, usage)
     note_drift(reading, usage, _KNOWN)
     total_in, total_out = counts.of(shape.input), counts.of(shape.output)
@@ -169,6 +176,7 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
         sums.add(total_in + total_out)
     if total and (total_in or total_out) and total not in sums:
         reading.find("identity:total")
+    return False
 
 
 def _fill_plain(reading: Reading, usage: dict[str, Any], shape: Shape) -> bool:
@@ -176,9 +184,9 @@ def _fill_plain(reading: Reading, usage: dict[str, Any], shape: Shape) -> bool:
 
     It finds nothing, so whatever is worth a finding is left to the long way, as is all the rest.
     """
-    if not usage.keys() <= _PLAIN:
+    if not usage.keys() <= (_PLAIN_CHAT if shape is CHAT else _PLAIN_RESPONSES):
         return False
-    inputs, outputs = usage.get(shape.input_details) or {}, usage.get(shape.output_details) or {}
+    inputs, outputs = usage.get(shape.input_details, {}), usage.get(shape.output_details, {})
     if type(inputs) is not dict or type(outputs) is not dict:
         return False
     if not (inputs.keys() <= _KNOWN_INPUT and outputs.keys() <= _KNOWN_OUTPUT):

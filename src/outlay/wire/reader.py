@@ -14,6 +14,7 @@ from typing import Any
 from outlay.core import units
 from outlay.wire.base import (
     MAX_BODY_BYTES,
+    REQUEST_ID_HEADERS,
     Endpoint,
     Reading,
     Request,
@@ -29,11 +30,6 @@ MAX_FINDING_CHARACTERS = 120
 _ENDED = ("ok", "incomplete", "refused")
 """Ways that generation ends with output, which is billed."""
 
-_REQUEST_ID_HEADERS = (
-    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id",
-    "inference-id",
-)  # fmt: skip
-
 
 class BodyReader:
     """Follows one attempt of one HTTP API; subclasses give meaning to its bodies.
@@ -45,7 +41,7 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_chunks", "_closed", "_size", "_sse", "complete", "output_characters", "reading",
+        "_body", "_closed", "_size", "_sse", "complete", "output_characters", "reading",
         "request_body", "request_characters", "streamed", "terminal", "usage_final", "usage_input",
     )  # fmt: skip
 
@@ -73,7 +69,7 @@ class BodyReader:
         self.complete = False
         """The body was read to its end without a failure; known from `on_end` on."""
         self._sse: SseParser | None = None
-        self._chunks: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._size = 0
         self._closed = False
         self.request_body = as_dict(load_json(request.body))
@@ -113,7 +109,9 @@ class BodyReader:
     def response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the response line and headers (names lower case)."""
         self.reading.http_status = status
-        for name in _REQUEST_ID_HEADERS:
+        if not all(map(str.islower, headers)):
+            headers = {name.lower(): value for name, value in headers.items()}
+        for name in REQUEST_ID_HEADERS:
             if name in headers:
                 self.reading.provider_request_id = headers[name]
                 break
@@ -134,9 +132,13 @@ class BodyReader:
         if self._sse is None:
             self._size += len(chunk)
             if self._size > MAX_BODY_BYTES:
-                self._chunks.clear()
+                self._body = b""
+            elif not self._body:
+                self._body = chunk  # nearly always the whole of it
             else:
-                self._chunks.append(chunk)
+                if isinstance(self._body, bytes):
+                    self._body = bytearray(self._body)
+                self._body += chunk
             return
         try:
             for event in self._sse.feed(chunk):
@@ -195,8 +197,8 @@ class BodyReader:
 
     def _end_body(self) -> None:
         status = self.reading.http_status or 0
-        body = self.parse(b"".join(self._chunks))
-        self._chunks.clear()
+        body = self.parse(bytes(self._body))
+        self._body = b""
         if status >= 400:
             self.on_error(body if isinstance(body, dict) else None)
             return

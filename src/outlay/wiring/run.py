@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Final, Self, TextIO
 
 from outlay.api.listen import Listener, bind, url_of
 from outlay.config import Settings
 from outlay.errors import OutlayError
 from outlay.wiring.server import Clock, Server, now_us
+
+PRIVATE: Final = 0o077
+"""The process's file mask: what the server writes is for its owner only, in any data folder."""
 
 
 def run_server(
@@ -26,6 +30,7 @@ def run_server(
         on_ready: called once with the URL and the first admin key, if one was made just now.
         log_to: where the JSON log lines go; standard error if not said.
     """
+    os.umask(PRIVATE)
     bound = bind(settings.host, settings.port)
     try:
         with Server(settings, log_to=log_to) as server:

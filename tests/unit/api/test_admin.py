@@ -127,3 +127,15 @@ class TestState:
         assert got["disk"]["free_bytes"] > 0
         assert set(got["versions"]) == {"outlay", "python"}
         assert got["backends"] == {"olap": "fake"}
+
+
+@pytest.mark.parametrize("moment", ["9" * 19, "9" * 5000, "2026-13-01T00:00:00Z", "soon"])
+def test_a_time_that_is_none_is_refused(site: Site, moment: str) -> None:
+    answer = site.call("PUT", "/v1/tenants/acme", json={"valid_from": moment})
+    assert (answer.status_code, answer.json()["error"]["where"]) == (400, "valid_from")
+
+
+def test_a_tenant_id_that_cannot_be_one_says_what_one_is(site: Site) -> None:
+    answer = site.call("PUT", "/v1/tenants/a%2Fb", json={"plan": "pro"})
+    assert answer.status_code == 400
+    assert "letters, digits" in answer.json()["error"]["message"]

@@ -63,7 +63,7 @@ def test_log_lines_hold_the_route_and_no_content(site: Site) -> None:
     site.post_events([event(1, feature="private-feature")])
     lines = [json.loads(line) for line in site.log_text.getvalue().splitlines()]
     assert [(line["route"], line["status"], line["level"]) for line in lines] == [
-        ("/v1/tenants/{tenant_id}", 200, "info"),
+        ("/v1/tenants/{tenant_id:path}", 200, "info"),
         ("/v1/events", 200, "debug"),
     ]
     text = site.log_text.getvalue()

@@ -109,6 +109,7 @@ BAD_BODIES: list[tuple[str, Any, dict[str, str], int, str]] = [
     ("more events than the bound", TOO_MANY, {}, 413, "too_large"),
     ("a bomb", BOMB, GZIP, 413, "too_large"),
     ("not gzip", b"[]", GZIP, 400, "bad_request"),
+    ("gzip of very many members", gzip.compress(b"") * 2000, GZIP, 413, "too_large"),
     ("gzip that is cut", gzip.compress(b"[]")[:-3], GZIP, 400, "bad_request"),
     ("gzip with rubbish behind", gzip.compress(b"[]") + b"rubbish", GZIP, 400, "bad_request"),
     ("empty gzip", b"", GZIP, 400, "bad_request"),
@@ -199,6 +200,26 @@ class TestTenants:
         body: Any = lines(*batch) if ndjson else {"events": batch}
         answer = site.post_events(body, site.acme, **(NDJSON if ndjson else {})).json()
         assert [refusal["index"] for refusal in answer["rejected"]] == [2]
+
+    @pytest.mark.parametrize("strange", ["NaN", '"\\ud800"', '{"input": 1e400}'])
+    @pytest.mark.parametrize("ndjson", [False, True])
+    def test_another_tenants_event_beside_one_that_is_not_json_is_refused_by_its_place(
+        self, site: Site, strange: str, ndjson: bool
+    ) -> None:
+        items = [strange, json.dumps(event(1)), json.dumps(event(2, tenant_id="rival"))]
+        body = ("\n".join(items) if ndjson else f"[{','.join(items)}]").encode()
+        answer = site.post_events(body, site.acme, **(NDJSON if ndjson else {}))
+        assert answer.status_code == 200, answer.text
+        told = [(r["index"], r["code"]) for r in answer.json()["rejected"]]
+        assert [index for index, _ in told] == [0, 2]
+        assert told[1] == (2, "wrong_tenant")
+        assert event_ids(site.stored()) == {event(1)["event_id"]}
+
+    def test_a_refused_event_does_not_stand_for_its_own_with_the_same_id(self, site: Site) -> None:
+        batch = [event(1, tenant_id="rival"), event(1, tenant_id="rival"), event(1)]
+        answer = site.post_events(batch, site.acme).json()
+        assert [refusal["index"] for refusal in answer["rejected"]] == [0, 1]
+        assert answer["accepted"] == len(site.stored()) == 1
 
     def test_a_batch_of_another_tenant_alone_writes_nothing(self, site: Site) -> None:
         answer = site.post_events([event(1, tenant_id="rival")], site.acme)

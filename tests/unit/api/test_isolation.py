@@ -29,12 +29,13 @@ CASES = [
     Case("POST", "/v1/query", "/v1/query", {"metrics": ["cost"], "by": ["tenant"], "filters": [
         {"field": "tenant", "value": "{tenant}"}]}, 200, 200),
     Case("GET", "/v1/query/schema", "/v1/query/schema", None, 200, 200),
-    Case("GET", "/v1/requests/{request_id}/tree", "/v1/requests/req-{tenant}/tree", None, 200, 404),
+    Case("GET", "/v1/requests/{request_id:path}/tree", "/v1/requests/req-{tenant}/tree", None,
+         200, 404),
     Case("GET", "/v1/events/{event_id}", "/v1/events/ev-{tenant}", None, 200, 404),
     Case("GET", "/v1/tenants", "/v1/tenants", None, 200, 200),
-    Case("GET", "/v1/tenants/{tenant_id}", "/v1/tenants/{tenant}", None, 200, 404),
+    Case("GET", "/v1/tenants/{tenant_id:path}", "/v1/tenants/{tenant}", None, 200, 404),
     Case("POST", "/v1/tenants", "/v1/tenants", {"tenant_id": "{tenant}"}, 403, 403),
-    Case("PUT", "/v1/tenants/{tenant_id}", "/v1/tenants/{tenant}", {"plan": "x"}, 403, 403),
+    Case("PUT", "/v1/tenants/{tenant_id:path}", "/v1/tenants/{tenant}", {"plan": "x"}, 403, 403),
     Case("GET", "/v1/keys", "/v1/keys", None, 403, 403),
     Case("POST", "/v1/keys", "/v1/keys", {"name": "n", "scopes": ["read"]}, 403, 403),
     Case("DELETE", "/v1/keys/{key_id}", "/v1/keys/key_x", None, 403, 403),
@@ -115,7 +116,7 @@ def test_no_endpoint_answers_without_a_key(site: Site, case: Case) -> None:
 SCOPES = {
     "ingest": {"POST /v1/events", "GET /v1/prices", "GET /v1/prices/snapshot"},
     "read": {
-        "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id}/tree",
+        "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id:path}/tree",
         "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id}",
         "GET /v1/prices", "GET /v1/prices/snapshot",
     },

@@ -110,3 +110,9 @@ def test_the_schema_lists_what_can_be_asked(site: Site) -> None:
     got = site.call("GET", "/v1/query/schema").json()
     assert set(got) == {"metrics", "dimensions", "filters", "grains"}
     assert {"name", "unit", "meaning"} == set(got["metrics"][0])
+
+
+def test_a_request_id_may_hold_any_character(site: Site) -> None:
+    site.olap.events = [stored(1, request_id="shop/order?42/tree")]
+    answer = site.call("GET", "/v1/requests/shop%2Forder%3F42%2Ftree/tree")
+    assert (answer.status_code, answer.json()["attempts"]) == (200, 1)

@@ -244,6 +244,26 @@ def test_kill_9_in_the_middle_of_hops_neither_loses_nor_doubles(line: Line) -> N
 # -- poison ------------------------------------------------------------------------------------
 
 
+def test_a_damaged_record_is_told_once_however_often_the_commit_fails(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.captured.append([Chunk(b"damaged", 2)], appended_at=NOW)
+    enricher, commit = line.enricher(), line.hop.commit
+    errors: list[Exception] = [StorageFullError(), StorageFullError()]
+
+    def failing(hop: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return commit(hop)
+
+    monkeypatch.setattr(line.hop, "commit", failing)
+    for _ in range(2):
+        with pytest.raises(StorageFullError):
+            enricher.run_once()
+    assert enricher.run_once() == 1
+    assert [letter.code for letter in line.books.letters] == ["damaged_record"]
+
+
 def test_a_damaged_record_is_put_aside_and_the_stream_goes_on(line: Line) -> None:
     good = chunk([event(1), event(2)])
     damaged = Chunk(good.payload[:-20] + b"x" * 20, 2)

@@ -302,3 +302,11 @@ def test_the_parts_of_a_plan_cover_the_window_once(
         assert [(min(p.start for p in rolled), max(p.end for p in rolled))] == [
             (tail.start, tail.end) for tail in tails
         ]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "1969-12-31", 2**62, -1],
+)
+def test_a_time_that_cannot_be_written_back_is_refused(moment: object) -> None:
+    assert refused(**{"from": 0, "to": moment}).where == "to"

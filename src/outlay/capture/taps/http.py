@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from outlay.capture.attempt import Attempt
+from outlay.capture.attempt import HEADERS, Attempt
 from outlay.capture.guard import caught
 from outlay.capture.runtime import Runtime, active
 from outlay.wire.base import Request
@@ -175,12 +175,18 @@ class _Sending:
 
 
 def _headers(message: Any) -> dict[str, str]:
-    return {_name(name): value.decode("latin-1") for name, value in message.headers.raw}
+    return {
+        name: value.decode("latin-1")
+        for raw, value in message.headers.raw
+        if (name := _wanted(raw))
+    }
 
 
 @functools.lru_cache(maxsize=512)
-def _name(raw: bytes) -> str:
-    return raw.decode("latin-1").lower()
+def _wanted(raw: bytes) -> str:
+    """Return the name of a header in lower case, or nothing if nobody looks at it."""
+    name = raw.decode("latin-1").lower()
+    return name if name in HEADERS else ""
 
 
 def _body(request: Any) -> bytes:

@@ -18,6 +18,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,6})(m|h|d|w)")
 _UNIT_US: Final = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+_LAST_US: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, the last that can be written as RFC 3339."""
 _SHOWN_CHARS: Final = 60
 """How much of a bad value an error repeats."""
 
@@ -97,17 +99,18 @@ def micros(moment: datetime) -> int:
 
 def instant(value: object, where: str, *, tz: ZoneInfo) -> int:
     """Return microseconds UTC of RFC 3339 text, of a date in the question's zone, or of itself."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_US:
         return value
     if isinstance(value, str):
         try:
             if len(value) == len("2026-01-31"):
-                return micros(datetime.combine(date.fromisoformat(value), time(), tz))
-            moment = datetime.fromisoformat(value)
+                moment = datetime.combine(date.fromisoformat(value), time(), tz)
+            else:
+                moment = datetime.fromisoformat(value)
+            if moment.tzinfo is not None and 0 <= (at := micros(moment)) <= _LAST_US:
+                return at
         except (ValueError, OverflowError):
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
-            return micros(moment)
+            pass
     raise QueryError(
         f"RFC 3339 time with a zone is expected, such as '2026-01-31T08:00:00Z', "
         f"not {shown(value)}.",
