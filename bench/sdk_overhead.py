@@ -1,16 +1,19 @@
-"""What the SDK adds to one call: tap, context and durable spool.
+"""What the SDK adds to one call: context, tap and reader, event, durable spool.
 
-    python bench/sdk_overhead.py [--calls N] [--rounds N] [--json]
+    python -m bench.sdk_overhead [--calls N] [--rounds N] [--json]
 
-A small non-streamed chat completion goes through `httpx` and `httpx2` over an in-memory transport,
-bare and metered in turns of the same run, so that the machine's noise falls on both. The figure is
-the difference of the medians; the quiet one compares the quietest round of each kind. Import time
-is the median of fresh interpreters.
+A small non-streamed chat completion goes through `httpx` and `httpx2` over an in-memory transport.
+Five kinds of call take turns in short blocks, so that the machine's noise falls on all alike: bare,
+with an `outlay.context` only, metered up to the reading, metered up to the event's text, and the
+whole with one committed insert a call. `added` is the difference of the medians of the last and
+the first kind, the split that of neighbours; the quiet figure compares the quietest round of each.
+Import time is the median of fresh interpreters.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import statistics
@@ -25,6 +28,7 @@ from typing import Any
 
 import outlay
 from outlay.capture import runtime as guest
+from outlay.capture.spool import STORED
 from outlay.capture.taps import http as tap
 from outlay.config import Settings
 from outlay.core.prices import ModelRow, PriceBook, RateRow
@@ -74,6 +78,13 @@ HEADERS = {
     "x-ratelimit-remaining-tokens": "1999950",
 }
 
+BLOCK = 25
+"""Calls of one kind in a row; other kinds then take their turns."""
+WARM = 2
+"""Calls before each block that are not timed."""
+SPLIT = ("context", "tap and reader", "event", "spool")
+"""What each kind of call does more than the one before it."""
+
 
 def book() -> PriceBook:
     rates = tuple(
@@ -83,11 +94,24 @@ def book() -> PriceBook:
     return PriceBook((ModelRow("openai", "gpt-4o-mini", '{"starts_with":"gpt-4o-mini"}'),), rates)
 
 
-def client_of(module: ModuleType) -> Any:
+class ReadOnly(guest.Runtime):
+    """Meters a call as far as its reading and makes no event."""
+
+    def submit(self, *_event: object) -> None:
+        """Leave the event out."""
+
+
+def clients_of(module: ModuleType) -> tuple[Any, Any]:
+    """Return two alike clients: one whose `send` no tap reaches, and one that is tapped."""
+
     def handle(_request: Any) -> Any:
         return module.Response(200, headers=HEADERS, stream=module.ByteStream(ANSWERED))
 
-    return module.Client(transport=module.MockTransport(handle))
+    tap.remove(module)
+    untapped = type("Client", (module.Client,), {"send": module.Client.send})
+    tapped = type("Client", (module.Client,), {})
+    tap.install(module)
+    return tuple(kind(transport=module.MockTransport(handle)) for kind in (untapped, tapped))
 
 
 def timed(call: Callable[[], object], count: int) -> list[int]:
@@ -100,46 +124,71 @@ def timed(call: Callable[[], object], count: int) -> list[int]:
     return spans
 
 
-def measure(module: ModuleType, calls: int, rounds: int) -> dict[str, float]:
-    client = client_of(module)
+def measure(module: ModuleType, calls: int, rounds: int) -> dict[str, Any]:
+    untapped, tapped = clients_of(module)
 
     def bare() -> None:
-        client.post(URL, json=ASKED)
+        untapped.post(URL, json=ASKED)
+
+    def context() -> None:
+        with outlay.context(tenant="acme", user="u1", workspace="w1", feature="summarizer"):
+            untapped.post(URL, json=ASKED)
 
     def metered() -> None:
         with outlay.context(tenant="acme", user="u1", workspace="w1", feature="summarizer"):
-            client.post(URL, json=ASKED)
+            tapped.post(URL, json=ASKED)
 
-    plain: list[int] = []
-    with_sdk: list[int] = []
-    quiet: list[tuple[float, float]] = []
-    for turn in range(rounds + 1):
-        tap.remove(module)
-        first = timed(bare, calls)
-        with tempfile.TemporaryDirectory() as folder:
-            runtime = guest.Runtime(Settings(spool_dir=folder))
-            runtime.rates.book = book()
+    blocks = max(1, calls // BLOCK)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(spool_dir=folder)
+        whole = guest.Runtime(settings)
+        whole.rates.book = book()
+        kinds: dict[str, tuple[Callable[[], None], guest.Runtime | None]] = {
+            "bare": (bare, None),
+            "context": (context, None),
+            "read": (metered, ReadOnly(settings, store=lambda _event: STORED)),
+            "event": (metered, guest.Runtime(settings, store=lambda _event: STORED)),
+            "whole": (metered, whole),
+        }
+        found = [_round(kinds, blocks) for _ in range(rounds + 1)][1:]  # the first one warms up
+        guest.activate(None)
+        stored = whole.spool.stored if whole.spool else 0
+        whole.close(0)
+    if stored != (rounds + 1) * blocks * (BLOCK + WARM):
+        raise SystemExit(f"{stored} events were stored: not one for each call")
+    return _report(found)
+
+
+def _round(
+    kinds: dict[str, tuple[Callable[[], None], guest.Runtime | None]], blocks: int
+) -> dict[str, list[int]]:
+    spans: dict[str, list[int]] = {name: [] for name in kinds}
+    gc.collect()
+    for _ in range(blocks):
+        for name, (call, runtime) in kinds.items():
             guest.activate(runtime)
-            tap.install(module)
-            metered()
-            second = timed(metered, calls)
-            guest.activate(None)
-            stored = runtime.spool.stored if runtime.spool else 0
-            runtime.close(0)
-        if stored != calls + 1:
-            raise SystemExit(f"only {stored} of {calls + 1} events were stored")
-        if turn:  # the first turn warms up
-            plain += first
-            with_sdk += second
-            quiet.append((statistics.median(first), statistics.median(second)))
-    low, high = statistics.median(plain), statistics.median(with_sdk)
+            timed(call, WARM)
+            spans[name] += timed(call, BLOCK)
+    return spans
+
+
+def _report(rounds: list[dict[str, list[int]]]) -> dict[str, Any]:
+    spans = {name: [span for found in rounds for span in found[name]] for name in rounds[0]}
+    middle = {name: statistics.median(found) for name, found in spans.items()}
+    quiet = {name: min(statistics.median(found[name]) for found in rounds) for name in spans}
+    steps = zip(SPLIT, list(middle.values()), list(middle.values())[1:], strict=False)
     return {
-        "bare_us": round(low / 1000, 1),
-        "metered_us": round(high / 1000, 1),
-        "added_p50_us": round((high - low) / 1000, 1),
-        "added_quiet_us": round((min(m for _, m in quiet) - min(b for b, _ in quiet)) / 1000, 1),
-        "added_p90_us": round((_p90(with_sdk) - _p90(plain)) / 1000, 1),
+        "bare_us": _us(middle["bare"]),
+        "metered_us": _us(middle["whole"]),
+        "added_p50_us": _us(middle["whole"] - middle["bare"]),
+        "added_quiet_us": _us(quiet["whole"] - quiet["bare"]),
+        "added_p90_us": _us(_p90(spans["whole"]) - _p90(spans["bare"])),
+        "split_us": {name: _us(after - before) for name, before, after in steps},
     }
+
+
+def _us(nanoseconds: float) -> float:
+    return round(nanoseconds / 1000, 1)
 
 
 def _p90(spans: list[int]) -> float:
@@ -182,6 +231,8 @@ def main() -> None:
             f"added p50 {row['added_p50_us']:6.1f} µs   "
             f"quiet {row['added_quiet_us']:6.1f} µs   p90 {row['added_p90_us']:6.1f} µs"
         )
+        split = "   ".join(f"{part} {span:.1f} µs" for part, span in row["split_us"].items())
+        print(f"{'':7} {split}")
     for name, span in report["import_ms"].items():
         print(f"{name}: {span} ms")
     print(f"Python {sys.version.split()[0]}, {Path(tempfile.gettempdir())} for the spool")

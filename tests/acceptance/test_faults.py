@@ -127,6 +127,8 @@ def serving(data: Path, errors: Path, key: str | None = None) -> Iterator[Server
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for the faults that leave it working."""
     folder = tmp_path_factory.mktemp("faults")
+    (folder / "data").mkdir(mode=0o755)
+    (folder / "data" / "somebody-elses").touch()
     with serving(folder / "data", folder / "errors.log") as running:
         yield running
 
@@ -232,6 +234,14 @@ def healthy(server: Server) -> bool:
 
 
 # a locked file
+
+
+def test_data_is_for_its_owner_only_even_in_an_open_folder(server: Server) -> None:
+    assert server.post([event("private")]).status_code == 200
+    wait_until(lambda: healthy(server), "every store has it")
+    ours = [path for path in server.data.rglob("*") if path.name != "somebody-elses"]
+    assert len(ours) > 5
+    assert [path for path in ours if path.exists() and path.stat().st_mode & 0o077] == []
 
 
 def test_a_second_server_is_refused_by_name_and_the_first_works_on(server: Server) -> None:

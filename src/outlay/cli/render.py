@@ -69,7 +69,9 @@ def answer_table(answer: dict[str, Any], *, title: str = "") -> Table:
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in answer["columns"]:
         metric = column["kind"] == "metric"
-        table.add_column(safe(column["name"]), justify="right" if metric else "left", overflow="fold")
+        table.add_column(
+            safe(column["name"]), justify="right" if metric else "left", overflow="fold"
+        )
     for row in answer["rows"]:
         cells = [cell(v, c.get("unit", "")) for v, c in zip(row, answer["columns"], strict=True)]
         table.add_row(*(safe(text) for text in cells))

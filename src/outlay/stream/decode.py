@@ -196,8 +196,9 @@ class _Hints:
 
     @classmethod
     def of(cls, body: bytes) -> _Hints:
-        # A compiled pattern scans these bodies twice as fast as `in` does.
-        return cls(body.isascii() and not _ESCAPE.search(body), not _NULL.search(body))
+        # A compiled pattern scans for more than one byte faster than `in` does; for one, `in` wins.
+        escaped = b"\\" in body and _ESCAPE.search(body)
+        return cls(body.isascii() and not escaped, not _NULL.search(body))
 
 
 def _too_many(limits: Limits) -> TooLargeError:

@@ -117,14 +117,14 @@ SCOPES = {
     "ingest": {"POST /v1/events", "GET /v1/prices", "GET /v1/prices/snapshot"},
     "read": {
         "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id:path}/tree",
-        "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id}",
+        "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}",
         "GET /v1/prices", "GET /v1/prices/snapshot",
     },
     "admin": {
-        "GET /v1/tenants", "GET /v1/tenants/{tenant_id}", "POST /v1/tenants",
-        "PUT /v1/tenants/{tenant_id}", "GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{key_id}",
-        "GET /v1/dead-letters", "GET /v1/audit", "GET /v1/status", "GET /v1/prices",
-        "GET /v1/prices/snapshot",
+        "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}", "POST /v1/tenants",
+        "PUT /v1/tenants/{tenant_id:path}", "GET /v1/keys", "POST /v1/keys",
+        "DELETE /v1/keys/{key_id}", "GET /v1/dead-letters", "GET /v1/audit", "GET /v1/status",
+        "GET /v1/prices", "GET /v1/prices/snapshot",
     },
 }  # fmt: skip
 

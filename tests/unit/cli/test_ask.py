@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ class Scripted:
 def watch(monkeypatch: pytest.MonkeyPatch, every: float, *results: Any) -> list[float]:
     """Watch until a refusal; return the pauses made."""
     pauses: list[float] = []
-    monkeypatch.setattr(ask.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     server: Any = Scripted(*results, ForbiddenError())
     with pytest.raises(ForbiddenError):
         ask._watch(server, {}, every, as_json=True)

@@ -166,6 +166,19 @@ def test_a_damaged_enriched_record_is_skipped_visibly(line: Line) -> None:
     assert line.books.letters[0].code == "damaged_record"
 
 
+def test_a_damaged_record_is_told_once_however_often_the_sink_fails(line: Line) -> None:
+    line.hop.commit(Hop(line.hop.consumed(), 99, NOW, NOW, [Chunk(b"rubbish" * 10, 7)]))
+    sink = FakeSink()
+    sink.errors = [StorageFullError(), StorageFullError()]
+    pump = line.pump(sink)
+    for _ in range(2):
+        with pytest.raises(StorageFullError):
+            pump.run_once()
+    assert run(pump) == 0
+    assert pump.state().skipped == 7
+    assert [letter.code for letter in line.books.letters] == ["damaged_record"]
+
+
 def test_logs_are_trimmed_only_behind_everyone_and_only_when_old(line: Line) -> None:
     line.records(1, 1, 1, 1)
     fast, slow = FakeSink("fast"), FakeSink("slow")
