@@ -23,7 +23,9 @@ from outlay.core.ids import uuid7
 from outlay.enrich import flags
 from outlay.enrich.business import TenantIndex
 from outlay.enrich.hop import Hop, HopLog
+from outlay.enrich.price import price_table
 from outlay.store.base import Tenant
+from outlay.store.books.catalogue import load_catalogue
 from outlay.stream.base import Chunk
 from outlay.stream.decode import Decoded, Limits, decode_batch, to_table
 from outlay.stream.ipc import from_ipc, to_ipc
@@ -179,13 +181,6 @@ def measure_enrichment(tables: list[pa.Table], events: int, rounds: int) -> None
             flags.flag_lists(table.num_rows, found, None)
 
     measure("tenants and flags", events, rounds, attribute)
-    try:
-        from outlay.enrich.price import price_table
-
-        from outlay.store.books.catalogue import load_catalogue
-    except ImportError as error:
-        print(f"pricing is left out: {error}")
-        return
     book = load_catalogue()
     measure("price_table", events, rounds, lambda: [price_table(t, book) for t in tables])
 
