@@ -14,13 +14,13 @@ from typing import Any, Final
 from outlay.capture import events, forks
 from outlay.capture.guard import caught
 from outlay.capture.ids import new_id
-from outlay.capture.retries import Failure, Place, is_retryable, owner
+from outlay.capture.retries import FIRST, Failure, Place, is_retryable, owner
 from outlay.capture.runtime import Runtime
 from outlay.capture.scope import Scope, text, working_scope
-from outlay.wire.base import READ_HEADERS, Endpoint, Reader, Reading, Request
+from outlay.wire.base import READ_HEADERS, Reader, Reading, Request
 from outlay.wire.encoding import Decoder
 from outlay.wire.include_usage import UsageChunkFilter, add_include_usage
-from outlay.wire.registry import find_endpoint, open_reader
+from outlay.wire.registry import Route, open_reader
 
 RETRY_COUNT_HEADER: Final = "x-stainless-retry-count"
 HEADERS: Final = READ_HEADERS | {RETRY_COUNT_HEADER, "content-encoding"}
@@ -60,21 +60,24 @@ class Attempt:
         self._ticks = time.perf_counter_ns()
 
     @classmethod
-    def begin(cls, runtime: Runtime, request: Request) -> Attempt | None:
-        """Start following a request; `None` when it goes to no known provider."""
-        with forks.gate:  # the first call of a kind imports its reader
-            reader = open_reader(request, hosts=runtime.hosts)
+    def begin(cls, runtime: Runtime, request: Request, route: Route) -> Attempt | None:
+        """Start following a request on its way to a known provider."""
+        if route.reader is None:
+            with forks.gate:  # the first call of a kind imports its reader
+                route.load()
+        reader = open_reader(request, route=route)
         if reader is None:
             return None
         runtime.wake()
         scope = working_scope()
         key = (request.url, hash(request.body))
-        place = scope.memory.begin(
-            key,
-            span_id=scope.span_id,
-            retry_count=_retry_count(request.headers),
-            now=time.monotonic(),
-        )
+        headers = request.headers
+        count = _retry_count(headers[RETRY_COUNT_HEADER]) if RETRY_COUNT_HEADER in headers else 0
+        place = FIRST
+        if count or scope.memory.failures:
+            place = scope.memory.begin(
+                key, span_id=scope.span_id, retry_count=count, now=time.monotonic()
+            )
         return cls(runtime, reader, scope, request, key, place)
 
     def body_with_usage(self) -> bytes | None:
@@ -83,8 +86,8 @@ class Attempt:
         if request is None or not runtime.settings.include_usage or not request.body:
             return None
         try:
-            endpoint: Endpoint | None = find_endpoint(request, hosts=runtime.hosts)
-            body = add_include_usage(request, endpoint) if endpoint is not None else None
+            route = runtime.route(request.method, request.url)
+            body = add_include_usage(request, route.endpoint) if route is not None else None
         except Exception as error:
             caught("attempt.include_usage", error)
             return None
@@ -221,8 +224,7 @@ def _replaced(place: Place, reading: Reading) -> str | None:
     return None if same else before.model
 
 
-def _retry_count(headers: Mapping[str, str]) -> int:
-    count = headers.get(RETRY_COUNT_HEADER, "0")
+def _retry_count(count: str) -> int:
     return int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
 
 

@@ -115,9 +115,10 @@ def _without_oversize(fields: dict[str, Any]) -> dict[str, Any]:
 
 def head(event_id: str, call_id: str, started_at: int, elapsed_ns: int) -> str:
     """Return an attempt's ids and times as the inside of a JSON object; the ids are UUIDs."""
+    rounded = (elapsed_ns + 500) // 1000
     return (
         f'"event_id":"{event_id}","call_id":"{call_id}","started_at":{started_at},'
-        f'"ended_at":{started_at + elapsed_ns // 1000},"latency_ms":{round(elapsed_ns / 1e6, 3)}'
+        f'"ended_at":{started_at + elapsed_ns // 1000},"latency_ms":{rounded / 1000}'
     )
 
 

@@ -78,10 +78,11 @@ class Memory:
     operations of a deque are atomic, and whoever removes a failure has it.
     """
 
-    __slots__ = ("_failures",)
+    __slots__ = ("failures",)
 
     def __init__(self) -> None:
-        self._failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
+        self.failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
+        """Without any, an attempt without a retry count is `FIRST`."""
 
     def begin(
         self, key: tuple[str, int], *, span_id: str | None, retry_count: int, now: float
@@ -94,10 +95,10 @@ class Memory:
             retry_count: 0 for a first attempt.
             now: a monotonic clock in seconds.
         """
-        if not self._failures:
+        if not self.failures:
             return Place(attempt=min(retry_count, MAX_ATTEMPT)) if retry_count else FIRST
         me = owner()
-        mine = [f for f in tuple(self._failures)[::-1] if _same_or_over(f.owner, me)]
+        mine = [f for f in tuple(self.failures)[::-1] if _same_or_over(f.owner, me)]
         for failure in mine:
             repeats = failure.retryable and failure.key == key
             if repeats and now - failure.at <= RETRY_WINDOW_S and self._take(failure):
@@ -113,11 +114,11 @@ class Memory:
 
     def failed(self, failure: Failure) -> None:
         """Remember an attempt that failed."""
-        self._failures.append(failure)
+        self.failures.append(failure)
 
     def _take(self, failure: Failure) -> bool:
         try:
-            self._failures.remove(failure)
+            self.failures.remove(failure)
         except ValueError:
             return False  # another task was faster
         return True

@@ -26,10 +26,9 @@ from outlay.capture.spool_files import default_folder
 from outlay.capture.tally import Tally
 from outlay.capture.transport import Transport
 from outlay.config import Settings
-from outlay.wire.base import Request
-from outlay.wire.registry import find_endpoint
+from outlay.wire.registry import MAX_KEPT_URL, Route, find_route
 
-MAX_WATCHED: Final = 1024
+MAX_ROUTES: Final = 1024
 """Answers kept by method and URL; all are dropped when it is full."""
 
 Store = Callable[[str], str]
@@ -52,7 +51,7 @@ class Runtime:
         self.shipper: Shipper | None = None
         self.ships = False
         """Whether there is a server to send to."""
-        self._watched: dict[tuple[str, str], bool] = {}
+        self._routes: dict[tuple[str, str], Route | None] = {}
         self.left_behind = False
         """This is the parent's runtime, seen in a forked child."""
         if store is not None:
@@ -80,16 +79,18 @@ class Runtime:
         )
         self._store = self.spool.put
 
-    def watches(self, method: str, url: str) -> bool:
-        """Tell whether a request goes to a known provider; kept, since hosts ask for each call."""
-        key = (method, url)
-        known = self._watched.get(key)
-        if known is None:
-            known = find_endpoint(Request(method, url), hosts=self.hosts) is not None
-            if len(self._watched) >= MAX_WATCHED:
-                self._watched.clear()
-            self._watched[key] = known
-        return known
+    def route(self, method: str, url: str) -> Route | None:
+        """Return where a request goes, `None` if to no provider; kept, as it is asked each call."""
+        try:
+            return self._routes[method, url]
+        except KeyError:
+            pass
+        found = find_route(method, url, hosts=self.hosts)
+        if len(url) <= MAX_KEPT_URL:
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[method, url] = found
+        return found
 
     def _tick(self, transport: Transport | None) -> None:
         self.rates.refresh(transport)

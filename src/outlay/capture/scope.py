@@ -137,14 +137,13 @@ def swap(scope: Scope | None) -> Scope | None:
 
 def text(value: Any, limit: int = MAX_STRING_BYTES) -> str:
     """Turn any value into bounded, encodable text."""
-    if type(value) is not str:
-        value = str(value)
-    if value.isascii():
-        if len(value) <= limit and "\0" not in value:
-            return str(value)
+    found: str = value if type(value) is str else str(value)
+    if found.isascii():
+        if len(found) <= limit and "\0" not in found:
+            return found
     else:
-        value = value.encode("utf-8", "replace").decode()
-    return clip(value.replace("\0", ""), limit)
+        found = found.encode("utf-8", "replace").decode()
+    return clip(found.replace("\0", ""), limit)
 
 
 def label_map(labels: Mapping[str, Any]) -> dict[str, str]:
@@ -159,16 +158,17 @@ class _Opener:
     __slots__ = ("_labels", "_values")
 
     def __init__(self, values: dict[str, Any], labels: Mapping[str, Any] | None) -> None:
-        self._values: dict[str, str] = {}
-        self._labels: dict[str, str] = {}
+        kept: dict[str, str] = {}
+        self._values = kept
+        self._labels: Mapping[str, str] = _NO_LABELS
         try:
             for name, value in values.items():
                 if value is not None and value != "":
-                    self._values[name] = text(value)
-            if "tenant_id" in self._values:
-                self._values["tenant_source"] = "request"
-            if "initiator" in self._values and self._values["initiator"] not in VALUES["initiator"]:
-                del self._values["initiator"]
+                    kept[name] = text(value)
+            if "tenant_id" in kept:
+                kept["tenant_source"] = "request"
+            if "initiator" in kept and kept["initiator"] not in VALUES["initiator"]:
+                del kept["initiator"]
                 warn_once("initiator", "outlay: initiator must be `user` or `system`; left out")
             if labels:
                 self._labels = label_map(labels)
@@ -182,8 +182,8 @@ class _Opener:
 
     def _attributed(self, outer: Scope | None) -> tuple[dict[str, str], Mapping[str, str]]:
         if outer is None:
-            began = {"request_id": new_id(), "trace_id": new_trace_id()}
-            return {**began, **self._values}, self._labels
+            began = {"request_id": new_id(), "trace_id": new_trace_id(), **self._values}
+            return began, self._labels
         labels = outer.labels
         if self._labels:
             labels = dict(list({**labels, **self._labels}.items())[:MAX_LABELS])
@@ -199,6 +199,9 @@ class _Opener:
     def exit(self) -> None:
         """Close the innermost scope that this object opened, with whatever is open inside it."""
         scope = _scope.get()
+        if scope is not None and scope.opener is self:
+            _scope.set(scope.outer)
+            return
         for _ in range(MAX_OPEN_SCOPES):
             if scope is None:
                 return

@@ -78,6 +78,8 @@ class Shipper:
         self._stopping = False
         self.idle = False
         """The thread waits for an event: ring, or it looks only in `IDLE_S`."""
+        self.running = False
+        """Whether the thread was started."""
         self._thread: threading.Thread | None = None
         # A bare lock as a bell: it can be rung from a garbage collection on top of anything.
         self._bell = _thread.allocate_lock()
@@ -85,16 +87,12 @@ class Shipper:
 
     # -- the caller's side ---------------------------------------------------------------------
 
-    @property
-    def running(self) -> bool:
-        """Whether the thread was started."""
-        return self._thread is not None
-
     def start(self) -> None:
         """Start the thread, once."""
         if self._thread is None and not self._stopping:
             thread = threading.Thread(target=self._run, name="outlay-shipper", daemon=True)
             self._thread = thread
+            self.running = True
             thread.start()
 
     def ring(self) -> None:

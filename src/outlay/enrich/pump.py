@@ -17,6 +17,7 @@ from typing import Final
 import pyarrow as pa
 
 from outlay.enrich.hop import HopLog
+from outlay.enrich.loop import STOP_TIMEOUT_S, Loop
 from outlay.errors import UnavailableError
 from outlay.store.base import Books, DeadLetter, Sink
 from outlay.stream.base import Log, Record
@@ -27,11 +28,8 @@ MIN_EVENTS: Final = 2_000
 MAX_EVENTS: Final = 50_000
 MIN_INTERVAL_S: Final = 0.05
 WAIT_S: Final = 0.25
-BACKOFF_S: Final = 0.05
-MAX_BACKOFF_S: Final = 5.0
 REFUSALS: Final = 3
 """Times a sink may refuse a record, other than for lack of storage, before it is skipped."""
-STOP_TIMEOUT_S: Final = 60.0
 _DAY_US: Final = 86_400_000_000
 
 _log = logging.getLogger(__name__)
@@ -90,27 +88,18 @@ class SinkPump:
         self._single = 0
         self._records = 0
         self._state = PumpState(sink.name)
-        self._stopping = threading.Event()
+        self._loop = Loop(f"outlay-pump-{sink.name}", self._turn, self._failed)
         self._step_lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin feeding the sink in a thread."""
-        self._stopping.clear()
-        name = f"outlay-pump-{self._sink.name}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """End the thread after the write it is in; tell whether it ended in time."""
-        self._stopping.set()
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return True
-        thread.join(timeout_s)
-        return not thread.is_alive()
+        return self._loop.stop(timeout_s)
 
     def state(self) -> PumpState:
         """Return the present state; the lag is read from log and sink."""
@@ -119,27 +108,18 @@ class SinkPump:
         mean = self._state.events / self._records if self._records else 1.0
         return replace(
             self._state,
-            running=self._thread is not None and self._thread.is_alive(),
+            running=self._loop.running,
             offset=offset,
             lag_records=lag,
             lag_events=round(lag * mean),
             batch_events=self._batch_events,
         )
 
-    def _run(self) -> None:
-        backoff = BACKOFF_S
-        while not self._stopping.is_set():
-            try:
-                moved = self.run_once()
-                backoff = BACKOFF_S
-                if not moved:
-                    self._source.wait(self._offset(), WAIT_S)
-                elif self._near_head():
-                    self._stopping.wait(self._min_interval_s)
-            except Exception as error:
-                self._failed(error)
-                self._stopping.wait(backoff)
-                backoff = min(2 * backoff, MAX_BACKOFF_S)
+    def _turn(self) -> None:
+        if not self.run_once():
+            self._source.wait(self._offset(), WAIT_S)
+        elif self._near_head():
+            self._loop.pause(self._min_interval_s)
 
     def _failed(self, error: Exception) -> None:
         failures = self._state.failures + 1

@@ -25,6 +25,7 @@ from outlay.core.units import EVENT_UNITS
 from outlay.enrich import flags
 from outlay.enrich.business import TenantIndex, initiators
 from outlay.enrich.hop import ID_BYTES, Hop, HopLog
+from outlay.enrich.loop import STOP_TIMEOUT_S, Loop
 from outlay.errors import ConflictError, UnavailableError
 from outlay.store.base import Books, DeadLetter
 from outlay.stream.base import Chunk, Log, Record
@@ -43,9 +44,6 @@ LINGER_S: Final = 0.02
 """How long a small batch waits for more, so that light traffic makes few commits."""
 LINGER_BELOW: Final = 500
 WAIT_S: Final = 0.25
-BACKOFF_S: Final = 0.05
-MAX_BACKOFF_S: Final = 5.0
-STOP_TIMEOUT_S: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -108,45 +106,28 @@ class Enricher:
         self._book: tuple[int, PriceBook] | None = None
         self._sizes: flags.PromptSizes | None = None
         self._lettered: set[str] = set()
-        self._stopping = threading.Event()
+        self._loop = Loop("outlay-enrich", self._turn, self._failed)
         self._step_lock = threading.Lock()
         self._state = EnricherState()
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin enriching in a thread."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="outlay-enrich", daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """End the thread after the step it is in; tell whether it ended in time."""
-        self._stopping.set()
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return True
-        thread.join(timeout_s)
-        return not thread.is_alive()
+        return self._loop.stop(timeout_s)
 
     def state(self) -> EnricherState:
         """Return the present state; the lag is read from the logs."""
         offset = self._enriched.consumed()
         lag = max(0, self._captured.head() - offset)
-        running = self._thread is not None and self._thread.is_alive()
+        running = self._loop.running
         return replace(self._state, running=running, offset=offset, lag_records=lag)
 
-    def _run(self) -> None:
-        backoff = BACKOFF_S
-        while not self._stopping.is_set():
-            try:
-                moved = self.run_once(linger=True)
-                backoff = BACKOFF_S
-                if not moved:
-                    self._captured.wait(self._enriched.consumed(), WAIT_S)
-            except Exception as error:
-                self._failed(error)
-                self._stopping.wait(backoff)
-                backoff = min(2 * backoff, MAX_BACKOFF_S)
+    def _turn(self) -> None:
+        if not self.run_once(linger=True):
+            self._captured.wait(self._enriched.consumed(), WAIT_S)
 
     def _failed(self, error: Exception) -> None:
         failures = self._state.failures + 1
@@ -175,7 +156,7 @@ class Enricher:
     def _read(self, after: int, linger: bool) -> list[Record]:
         records = self._captured.read(after, max_events=self._max_events)
         if linger and records and sum(r.count for r in records) < LINGER_BELOW:
-            self._stopping.wait(self._linger_s)
+            self._loop.pause(self._linger_s)
             records = self._captured.read(after, max_events=self._max_events)
         return records
 

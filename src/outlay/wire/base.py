@@ -54,7 +54,7 @@ CHARACTERS_PER_TOKEN = 4
 """The estimator used where the wire told nothing: four characters a token, rounded up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost each call more than all its fields
 class Request:
     """One HTTP attempt as it leaves: header names are lower case, `body` is the decoded bytes."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from outlay.core import units
-from outlay.wire.base import Reading, as_text
+from outlay.wire.base import Endpoint, Reading, Request, as_text
 from outlay.wire.openai_reader import OpenAiReader
 from outlay.wire.openai_usage import has_counts, shape_of
 from outlay.wire.usage_object import count_of, numbers_and_names
@@ -47,6 +47,11 @@ class FreeReader:
         elif not complete:
             reading.status = "aborted"
         return reading
+
+
+def open_free(request: Request, endpoint: Endpoint) -> FreeReader:  # noqa: ARG001 - like the others
+    """Return a reader for a known free endpoint."""
+    return FreeReader(Reading(endpoint.provider, endpoint.surface, endpoint.vendor))
 
 
 class UnknownReader(OpenAiReader):

@@ -81,16 +81,17 @@ class OpenAiChatReader(OpenAiReader):
 
     def _take_chunk(self, body: dict[str, Any], part: str) -> None:
         self.take_facts(body)
-        groq = as_dict(body.get("x_groq"))
+        groq = as_dict(body["x_groq"]) if "x_groq" in body else {}
         if groq:
             self._take_groq(groq)
         for choice in as_list(body.get("choices")):
             if isinstance(choice, dict):
                 self._take_choice(choice, part)
         self.take_usage(body.get("usage"))
-        for error in (body.get("error"), groq.get("error")):
-            if error:
-                self.fail(error)
+        if error := body.get("error"):
+            self.fail(error)
+        if error := groq.get("error"):
+            self.fail(error)
 
     def _take_groq(self, groq: dict[str, Any]) -> None:
         self.take_usage(groq.get("usage"))
@@ -101,11 +102,12 @@ class OpenAiChatReader(OpenAiReader):
 
     def _take_choice(self, choice: dict[str, Any], part: str) -> None:
         # Moonshot puts the usage of a stream into the last choice.
-        self.take_usage(choice.get("usage"))
+        if "usage" in choice:
+            self.take_usage(choice["usage"])
         reason = as_text(choice.get("finish_reason"))
         if reason is not None and self._finish != "content_filter":
             self._finish = reason
-        seen = len(as_text(choice.get("text")) or "")
+        seen = len(as_text(choice["text"]) or "") if "text" in choice else 0
         message = choice.get(part)
         if isinstance(message, dict):
             seen += self._take_message(message, choice.get("index"))
@@ -124,7 +126,13 @@ class OpenAiChatReader(OpenAiReader):
             if text := as_text(message.get(name)):
                 seen += len(text)
                 break
-        index = number if isinstance(number, int) else 0
+        if message.get("tool_calls") or message.get("function_call") is not None:
+            seen += self._take_calls(message, number if isinstance(number, int) else 0)
+        return seen
+
+    def _take_calls(self, message: dict[str, Any], index: int) -> int:
+        """Note the tool calls of a message or delta and return how many characters they have."""
+        seen = 0
         for place, call in enumerate(map(as_dict, as_list(message.get("tool_calls")))):
             number = call.get("index")
             self._note_call(index, number if isinstance(number, int) else place)

@@ -99,8 +99,8 @@ class OpenAiReader(BodyReader):
     def settle(self, usage: dict[str, Any], shape: Shape) -> None:
         """Turn a usage object into buckets, its stated cost and its raw copy."""
         reading = self.reading
-        reading.provider_cost_nanos = stated_cost(reading, usage, self.vendor)
         if self.vendor.cost:
+            reading.provider_cost_nanos = stated_cost(reading, usage, self.vendor)
             usage = without_decimals(usage)
         plain = fill(reading, usage, shape, self.vendor)
         # A plain object is its own safe copy.

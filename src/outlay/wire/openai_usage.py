@@ -202,9 +202,11 @@ def _fill_plain(reading: Reading, usage: dict[str, Any], shape: Shape) -> bool:
     both = total_in + total_out
     if read > total_in or reasoning > total_out or (both and total not in (0, both)):
         return False
-    reading.put(units.CACHE_READ, read)
+    if read:
+        reading.put(units.CACHE_READ, read)
     reading.put(units.INPUT, total_in - read)
-    reading.put(units.REASONING, reasoning)
+    if reasoning:
+        reading.put(units.REASONING, reasoning)
     reading.put(units.OUTPUT, total_out - reasoning)
     return True
 

@@ -119,8 +119,8 @@ class BodyReader:
             self.on_headers(headers)
         except Exception as problem:
             self._tripped("headers", problem)
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "text/event-stream":
+        kind = headers.get("content-type", "")
+        if kind != "application/json" and _is_stream(kind):
             self.reading.streamed = True
             self._sse = SseParser()
 
@@ -266,6 +266,10 @@ class BodyReader:
     def _set_source(self) -> None:
         if self.reading.usage_source == "none" and self.reading.usage:
             self.reading.usage_source = "provider"
+
+
+def _is_stream(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "text/event-stream"
 
 
 def error_type_of(body: dict[str, Any] | None) -> str | None:

@@ -7,14 +7,14 @@ unlisted host is not. Runs on each call of host applications, so decisions are k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from outlay.wire import paths
-from outlay.wire.base import Endpoint, Reader, Reading, Request
+from outlay.wire.base import Endpoint, Reader, Request
 from outlay.wire.reader import BodyReader
 from outlay.wire.vendors import BY_NAME, Vendor, by_host, unlisted
 
@@ -38,14 +38,23 @@ _PRIVATE_BASES: Final = ("/v1", "")
 """Bases tried on a private host beside the vendor's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
+@dataclass(slots=True, eq=False)
+class Route:
+    """Where requests of one method and URL go, and what reads them once that is loaded."""
+
     endpoint: Endpoint
     finding: str = ""
+    reader: Callable[[Request, Endpoint], Reader] | None = None
+    """`None` until `load`, which imports the reader's module."""
+
+    def load(self) -> Callable[[Request, Endpoint], Reader]:
+        """Import the reader, once."""
+        if self.reader is None:
+            self.reader = _reader_of(self.endpoint.surface)
+        return self.reader
 
 
-_kept: dict[tuple[str, str, tuple[tuple[str, str], ...]], _Decision | None] = {}
-_readers: dict[str, type[BodyReader]] = {}
+_kept: dict[tuple[str, str, tuple[tuple[str, str], ...]], Route | None] = {}
 
 
 def find_endpoint(request: Request, *, hosts: Mapping[str, str] | None = None) -> Endpoint | None:
@@ -56,62 +65,61 @@ def find_endpoint(request: Request, *, hosts: Mapping[str, str] | None = None) -
         hosts: private hosts, `"host[:port][/prefix]"` to vendor name. The longest prefix wins, and
             the vendor's own base path is then looked for under it.
     """
-    decision = _decide(request, hosts)
-    return None if decision is None else decision.endpoint
+    route = find_route(request.method, request.url, hosts=hosts)
+    return None if route is None else route.endpoint
 
 
-def open_reader(request: Request, *, hosts: Mapping[str, str] | None = None) -> Reader | None:
+def open_reader(
+    request: Request, *, hosts: Mapping[str, str] | None = None, route: Route | None = None
+) -> Reader | None:
     """Return a reader for the request, or `None` when it is no provider that we know.
+
+    Who has the request's `route` already gives it, and `hosts` is not looked at again.
 
     The reading's surface is `<vendor>.free` for an endpoint known to cost nothing, and
     `<vendor>.unknown` (with the finding `unknown_endpoint`) for one of a known vendor that is not
     known. A vendor name in `hosts` that is not in the table is read as a vendor of common shape,
     with the finding `unknown_vendor`.
     """
-    decision = _decide(request, hosts)
-    if decision is None:
-        return None
-    endpoint = decision.endpoint
-    if endpoint.surface.endswith(".free"):
-        from outlay.wire.fallback import FreeReader
-
-        return FreeReader(Reading(endpoint.provider, endpoint.surface, endpoint.vendor))
-    reader = _reader_class(endpoint.surface)(request, endpoint)
-    if decision.finding:
-        reader.reading.find(decision.finding)
+    if route is None:
+        route = find_route(request.method, request.url, hosts=hosts)
+        if route is None:
+            return None
+    reader = (route.reader or route.load())(request, route.endpoint)
+    if route.finding and isinstance(reader, BodyReader):
+        reader.reading.find(route.finding)
     return reader
 
 
-def _reader_class(surface: str) -> type[BodyReader]:
-    found = _readers.get(surface)
-    if found is None:
-        if surface in _MODULES:
-            module = import_module(f"outlay.wire.{_MODULES[surface]}")
-            found = module.SURFACES[surface]
-        else:
-            from outlay.wire.fallback import UnknownReader
-
-            found = UnknownReader
-        _readers[surface] = found
-    return found
-
-
-def _decide(request: Request, hosts: Mapping[str, str] | None) -> _Decision | None:
-    url = request.url.partition("?")[0]
-    key = (request.method, url, tuple(hosts.items()) if hosts else ())
+def find_route(method: str, url: str, *, hosts: Mapping[str, str] | None = None) -> Route | None:
+    """Return the route of a request, or `None` when it goes to no provider that we know."""
+    url = url.partition("?")[0]
+    key = (method, url, tuple(hosts.items()) if hosts else ())
     try:
         return _kept[key]
     except KeyError:
         pass
-    decision = _find(request.method.upper(), url, hosts or {})
+    route = _find(method.upper(), url, hosts or {})
     if len(url) <= MAX_KEPT_URL:
         if len(_kept) >= MAX_KEPT_DECISIONS:
             _kept.clear()
-        _kept[key] = decision
-    return decision
+        _kept[key] = route
+    return route
 
 
-def _find(method: str, url: str, hosts: Mapping[str, str]) -> _Decision | None:
+def _reader_of(surface: str) -> Callable[[Request, Endpoint], Reader]:
+    if surface in _MODULES:
+        module = import_module(f"outlay.wire.{_MODULES[surface]}")
+        found: Callable[[Request, Endpoint], Reader] = module.SURFACES[surface]
+        return found
+    fallback = import_module("outlay.wire.fallback")
+    unknown: Callable[[Request, Endpoint], Reader] = (
+        fallback.open_free if surface.endswith(".free") else fallback.UnknownReader
+    )
+    return unknown
+
+
+def _find(method: str, url: str, hosts: Mapping[str, str]) -> Route | None:
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port
@@ -123,11 +131,11 @@ def _find(method: str, url: str, hosts: Mapping[str, str]) -> _Decision | None:
         name, path = private
         vendor = BY_NAME.get(name) or unlisted(name)
         finding = "" if name in BY_NAME else "unknown_vendor"
-        return _Decision(_on_vendor(method, host, path, vendor, private=True), finding)
+        return Route(_on_vendor(method, host, path, vendor, private=True), finding)
     public = by_host(host)
     if public is None:
         return None
-    return _Decision(_on_vendor(method, host, path, public, private=False))
+    return Route(_on_vendor(method, host, path, public, private=False))
 
 
 def _private(

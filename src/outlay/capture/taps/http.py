@@ -109,12 +109,13 @@ class _Sending:
         """Start an attempt; `None` when the request goes to no known provider."""
         try:
             request = args[1] if len(args) > 1 else kwargs["request"]
-            url = str(request.url)
+            method, url = request.method, str(request.url)
             # Only the address of a call to somebody else is looked at.
-            if not runtime.watches(request.method, url):
+            route = runtime.route(method, url)
+            if route is None:
                 return None
             attempt = Attempt.begin(
-                runtime, Request(request.method, url, _headers(request), _body(request))
+                runtime, Request(method, url, _headers(request), _body(request)), route
             )
             if attempt is None:
                 return None
