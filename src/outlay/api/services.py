@@ -17,7 +17,8 @@ from outlay.stream.base import Log
 
 QUERY_THREADS: Final = 4
 QUERY_WAITING: Final = 64
-INGEST_THREADS: Final = 2
+INGEST_THREADS: Final = 1
+"""One: decoding holds the interpreter's lock, and a second thread only starves enrichment."""
 INGEST_WAITING: Final = 64
 BOOKS_THREADS: Final = 4
 BOOKS_WAITING: Final = 256

@@ -60,8 +60,9 @@ class PumpState:
 class SinkPump:
     """Writes the enriched log into one sink, in a thread of its own.
 
-    Batches grow while the sink is behind and stay small near the head, so that fresh events show
-    early. `min_interval_s` spaces writes out for a sink that makes a file of each.
+    Batches grow while the sink is behind and shrink to `min_events` near the head, so that fresh
+    events show early. `min_interval_s` spaces writes out for a sink that makes a file of each;
+    such a sink wants large batches near the head too.
     `clock` gives microseconds UTC.
     """
 
@@ -72,6 +73,7 @@ class SinkPump:
         *,
         books: Books | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        min_events: int = MIN_EVENTS,
         max_events: int = MAX_EVENTS,
         min_interval_s: float = MIN_INTERVAL_S,
     ) -> None:
@@ -81,7 +83,8 @@ class SinkPump:
         self._clock = clock
         self._max_events = max_events
         self._min_interval_s = min_interval_s
-        self._batch_events = min(MIN_EVENTS, max_events)
+        self._min_events = min(min_events, max_events)
+        self._batch_events = self._min_events
         self._passed = 0
         self._aside: set[int] = set()
         self._refusals = 0
@@ -135,7 +138,7 @@ class SinkPump:
         return max(self._sink.offset(), self._passed)
 
     def _near_head(self) -> bool:
-        return self._batch_events <= MIN_EVENTS
+        return self._batch_events <= self._min_events
 
     # -- one step --------------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class SinkPump:
         if self._source.head() > last:
             self._batch_events = min(2 * self._batch_events, self._max_events)
         else:
-            self._batch_events = min(max(MIN_EVENTS, self._batch_events // 2), self._max_events)
+            self._batch_events = max(self._min_events, self._batch_events // 2)
 
     # -- refusals --------------------------------------------------------------------------
 

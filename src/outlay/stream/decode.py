@@ -22,6 +22,7 @@ import numpy.typing as npt
 from outlay.core.event import (
     CAPTURED,
     MAX_COUNT,
+    MAX_RAW_BYTES,
     MAX_STRING_BYTES,
     SCHEMA_VERSION,
     UNATTRIBUTED,
@@ -50,6 +51,7 @@ MAX_COMMAS_PER_EVENT: Final = 160
 """Bounds the items a body can hold before any is made: an event has fewer commas than this."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_OPENING: Final = b"{["
 _QUOTE: Final = ord('"')
 _ESCAPE: Final = re.compile(rb"\\u")
 _NULL: Final = re.compile(rb'null(?<!\\":null)(?<!\\": null)')
@@ -336,12 +338,17 @@ def _settle_json(events: list[Any], problems: dict[int, Problem]) -> None:
             raw = getattr(event, name)
             text: str | None = None
             if raw is not _ABSENT:
+                part = bytes(raw)
                 try:
-                    text = _json_text(bytes(raw))
+                    text = _json_text(part)
                 except _UNREADABLE:
                     problems.setdefault(row, Problem("bad_value", f"{name} is not valid JSON"))
-                if text is not None and (problem := raw_problem(name, text)) is not None:
-                    problems.setdefault(row, problem)
+                # What came as an object was parsed with the body; only its size is left to check.
+                known = part[0] in _OPENING and len(part) <= MAX_RAW_BYTES
+                if text is not None and not known:
+                    problem = raw_problem(name, text)
+                    if problem is not None:
+                        problems.setdefault(row, problem)
             setattr(event, name, text)
 
 

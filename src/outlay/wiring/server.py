@@ -32,9 +32,10 @@ from outlay.wiring.folder import DataFolder
 from outlay.wiring.parts import CountingPrice, of_enricher, of_pump
 
 MAINTENANCE_S: Final = 60.0
-OLAP_INTERVAL_S: Final = 0.05
-WAREHOUSE_INTERVAL_S: Final = 2.0
-"""Least time between two writes near the head: the warehouse makes a file of each."""
+WAREHOUSE_EVENTS: Final = 40_000
+WAREHOUSE_INTERVAL_S: Final = 0.5
+"""Batch and pause of the warehouse near the head: finance can wait, and large batches become
+Parquet at once instead of passing its journal."""
 COMPACT_STEPS: Final = 50
 """Steps of upkeep for one store in one round."""
 DRAIN_S: Final = 5.0
@@ -189,14 +190,16 @@ class Server:
                 large_prompt_factor=settings.large_prompt_factor,
             ),
         )
+        shared: dict[str, Any] = {"books": self.books, "clock": clock}
         self._pumps = {
-            name: SinkPump(
-                self.enriched, sink, books=self.books, clock=clock, min_interval_s=interval_s
-            )
-            for name, sink, interval_s in (
-                ("olap", self.olap, OLAP_INTERVAL_S),
-                ("warehouse", self.warehouse, WAREHOUSE_INTERVAL_S),
-            )
+            "olap": SinkPump(self.enriched, self.olap, **shared),
+            "warehouse": SinkPump(
+                self.enriched,
+                self.warehouse,
+                min_events=WAREHOUSE_EVENTS,
+                min_interval_s=WAREHOUSE_INTERVAL_S,
+                **shared,
+            ),
         }
         self._closing.callback(self._stop_parts)
         self._enricher.start()
