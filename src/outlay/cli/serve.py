@@ -55,10 +55,12 @@ def demo(
         bool, typer.Option("--check", help="Fixed traffic; exit 0 only if every cost agrees.")
     ] = False,
     actions: Annotated[
-        int | None, typer.Option("--actions", help="User actions to run; default: no end.")
+        int | None, typer.Option("--actions", min=1, help="User actions to run; default: no end.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after this.")] = None,
-    rate: Annotated[float, typer.Option("--rate", help="User actions a second.")] = 2.0,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1, help="Stop after this.")
+    ] = None,
+    rate: Annotated[float, typer.Option("--rate", min=0.01, help="User actions a second.")] = 2.0,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same traffic.")] = 7,
     data: Data = None,
     port: Port = None,
