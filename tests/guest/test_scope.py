@@ -281,6 +281,18 @@ def test_bad_values_are_left_out_and_never_raise() -> None:
     assert events[2]["feature"] == "ab?"
 
 
+def test_what_an_inner_context_does_not_say_stays_and_the_outer_one_is_left_alone() -> None:
+    with capture_events() as events, outlay.context(tenant="acme", feature="chat"):
+        with outlay.context(feature=None, user="u1"), outlay.agent("re/search"):
+            tick()
+        tick()
+    inner, outer = events
+    assert (inner["tenant_id"], inner["feature"], inner["user_id"]) == ("acme", "chat", "u1")
+    assert inner["agent_path"] == "re_search"
+    assert (outer["tenant_id"], outer["feature"]) == ("acme", "chat")
+    assert not {"user_id", "agent_path", "span_id"} & outer.keys()
+
+
 def test_labels_are_bounded_and_inner_ones_win() -> None:
     with capture_events() as events, outlay.context(labels={"k": "outer", "o": 1}):
         with outlay.context(labels={"k": "inner"}):

@@ -210,6 +210,14 @@ class _Opener:
                 return
             scope = scope.outer
 
+    def __enter__(self) -> Self:
+        self.enter()
+        return self
+
+    async def __aenter__(self) -> Self:
+        self.enter()
+        return self
+
     def __exit__(self, *exc: object) -> None:
         self.exit()
 
@@ -225,14 +233,6 @@ class ContextOpener(_Opener):
     """What `outlay.context(…)` returns."""
 
     __slots__ = ()
-
-    def __enter__(self) -> Self:
-        self.enter()
-        return self
-
-    async def __aenter__(self) -> Self:
-        self.enter()
-        return self
 
 
 class AgentOpener(_Opener):
@@ -264,11 +264,3 @@ class AgentOpener(_Opener):
         else:
             counters = (Counter(), *outer.counters)
         return Scope(values, labels, outer=outer, opener=self, counters=counters)
-
-    def __enter__(self) -> Self:
-        self.enter()
-        return self
-
-    async def __aenter__(self) -> Self:
-        self.enter()
-        return self

@@ -1,17 +1,15 @@
 """The cost context: who a piece of work is for, and where in the agent tree it happens.
 
-An immutable value. The guest keeps the current one in a context variable; this module knows
-nothing of that.
+An immutable value, as `outlay.current()` shows it. How contexts nest is `capture.scope`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
-from outlay.core.event import MAX_LABELS, MAX_STRING_BYTES
+from outlay.core.event import MAX_STRING_BYTES
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -37,21 +35,6 @@ class CostContext:
     span_id: str | None = None
     agent_path: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-
-    def with_values(self, **values: Any) -> CostContext:
-        """Return a copy with the given values; `None` keeps the value there is."""
-        return replace(self, **{k: v for k, v in values.items() if v is not None})
-
-    def with_labels(self, labels: Mapping[str, str]) -> CostContext:
-        """Return a copy with more labels, bounded by `MAX_LABELS` (the first ones win)."""
-        merged = {**self.labels, **labels}
-        return replace(self, labels=dict(list(merged.items())[:MAX_LABELS]))
-
-    def entered_agent(self, name: str, span_id: str) -> CostContext:
-        """Return the context inside an agent: its path is one segment longer."""
-        segment = clip(name.replace("/", "_"), 64)
-        path = f"{self.agent_path}/{segment}" if self.agent_path else segment
-        return replace(self, agent_path=clip(path), span_id=span_id)
 
 
 def clip(text: str, limit: int = MAX_STRING_BYTES) -> str:

@@ -2,7 +2,7 @@
 
 One event is one attempt of one billable operation. This module owns the field table; the frozen
 file `cost_event_v1.json` beside it is the published form, and a test pins its hash. Fields marked
-`ENRICHED` are added by the server and refused from clients. Field meanings follow OpenTelemetry
+`enriched` are added by the server and refused from clients. Field meanings follow OpenTelemetry
 GenAI and FOCUS where those have a word. It must not read clocks or make ids.
 """
 
@@ -186,7 +186,6 @@ FIELDS: Final[tuple[Field, ...]] = (
 
 BY_NAME: Final = {field.name: field for field in FIELDS}
 CAPTURED: Final = tuple(field for field in FIELDS if not field.enriched)
-ENRICHED: Final = tuple(field for field in FIELDS if field.enriched)
 
 LINE_FIELDS: Final[tuple[tuple[str, Type], ...]] = (
     ("unit", "string"),

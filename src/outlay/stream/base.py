@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-CAPTURED = "captured"
-ENRICHED = "enriched"
-
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
