@@ -192,6 +192,26 @@ def test_p37_searches_are_the_fullest_list_of_queries_never_the_sum_over_chunks(
     assert units.WEB_SEARCH not in read(stream(grounded(finish="STOP"))).usage
 
 
+@pytest.mark.parametrize(
+    ("model", "queries", "searches"),
+    [
+        # each distinct query that is not empty is charged
+        ("gemini-3-flash-preview", ["a", "", "b", "a"], 2),
+        ("gemini-3-flash-preview", [""], 0),
+        # up to Gemini 2.5 the grounded prompt is charged, however many queries it took
+        ("gemini-2.5-flash-002", ["a", "b", "c"], 1),
+        ("gemini-2.0-flash", ["a"], 1),
+        ("gemini-2.5-pro", [], 0),
+    ],
+)
+def test_p37_searches_are_charged_by_query_or_by_prompt(
+    model: str, queries: list[str], searches: int
+) -> None:
+    grounded = {"groundingMetadata": {"webSearchQueries": queries}}
+    body = reply({"promptTokenCount": 1}, candidate=grounded, modelVersion=model)
+    assert read(exchange(URL, {}, body)).usage.get(units.WEB_SEARCH, 0) == searches
+
+
 def test_an_http_error_costs_nothing_and_keeps_its_status_name_only() -> None:
     body = {"error": {"code": 429, "message": "secret", "status": "RESOURCE_EXHAUSTED"}}
     shapes = [

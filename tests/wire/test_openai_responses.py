@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from outlay.wire.base import Reading
+from outlay.wire.base import Reading, Segment
 from tests.wire.harness import Exchange, exchange, fixture, read, reader_for, sse
 
 URL = "https://api.openai.com/v1/responses"
@@ -19,7 +19,8 @@ BUCKETS = {"input": 40, "input_cache_read": 60, "output": 20, "output_reasoning"
 
 
 def response(status: str | None = "completed", **more: Any) -> dict[str, Any]:
-    body = {"id": "resp_1", "object": "response", "model": "m-1-2026", "output": []}
+    body: dict[str, Any] = {"id": "resp_1", "object": "response", "model": "m-1-2026"}
+    body |= {"output": [], "created_at": 1_790_000_000}
     return {**body, "status": status, "background": False, "usage": USAGE, **more}
 
 
@@ -145,19 +146,53 @@ def test_calls_asked_of_the_caller_are_tool_calls() -> None:
     assert created(output=items).tool_calls == 2
 
 
-def test_images_made_by_a_tool_are_units_of_their_own_and_no_tokens_of_the_model() -> None:
-    image = {
-        "input_tokens": 50, "input_tokens_details": {"image_tokens": 20, "text_tokens": 30},
-        "output_tokens": 900, "output_tokens_details": {"image_tokens": 900, "text_tokens": 0},
-        "total_tokens": 950,
-    }  # fmt: skip
-    reading = created(tool_usage={"image_gen": image})
+IMAGE_GEN = {
+    "input_tokens": 50, "input_tokens_details": {"image_tokens": 20, "text_tokens": 30},
+    "output_tokens": 900, "output_tokens_details": {"image_tokens": 900, "text_tokens": 0},
+    "total_tokens": 950,
+}  # fmt: skip
+IMAGE_TOOL = {"type": "image_generation", "model": "gpt-image-2", "size": "auto"}
+IMAGE_BUCKETS = {"input": 30, "input_image": 20, "output_image": 900}
+
+
+def test_images_made_by_a_tool_are_a_part_priced_with_the_image_model() -> None:
+    reading = created(tool_usage={"image_gen": IMAGE_GEN}, tools=[{"type": "x"}, IMAGE_TOOL])
+    assert reading.segments == [Segment("gpt-image-2", IMAGE_BUCKETS, "image_gen")]
+    assert reading.usage == {**BUCKETS, **IMAGE_BUCKETS, "input": 40 + 30}
+    assert reading.findings == []
+
+
+def test_the_image_model_is_looked_for_in_the_request_where_the_reply_does_not_name_it() -> None:
+    body = response(tool_usage={"image_gen": IMAGE_GEN})
+    reading = read(exchange(URL, {**ASK, "tools": [IMAGE_TOOL]}, body))
+    assert [part.model for part in reading.segments] == ["gpt-image-2"]
+
+
+@pytest.mark.parametrize("tools", [[], [{"type": "image_generation"}], [IMAGE_TOOL, {
+    "type": "image_generation", "model": "gpt-image-1"}]])  # fmt: skip
+def test_images_of_a_tool_whose_model_is_not_named_are_units_without_a_price(tools: Any) -> None:
+    reading = created(tool_usage={"image_gen": IMAGE_GEN}, tools=tools)
+    assert reading.segments == []
     assert reading.usage == {
-        **BUCKETS, "image_gen_input_image": 20, "image_gen_input_text": 30,
+        **BUCKETS, "image_gen_input_image": 20, "image_gen_input": 30,
         "image_gen_output_image": 900,
     }  # fmt: skip
     assert (reading.input_total, reading.output_total) == (100, 30)
     assert reading.findings == ["unpriced_tool:image_gen"]
+
+
+def test_p16_images_of_a_tool_without_details_are_image_tokens() -> None:
+    told = {
+        "input_tokens": 50, "output_tokens": 900, "total_tokens": 950, "cached_tokens": 40,
+        "cached_tokens_details": {"cached_image_tokens": 15, "cached_text_tokens": 25},
+        "input_tokens_details": {"image_tokens": 20, "text_tokens": 30},
+    }  # fmt: skip
+    reading = created(tool_usage={"image_gen": told}, tools=[IMAGE_TOOL])
+    assert reading.segments[0].usage == {
+        "input": 5, "input_image": 5, "input_cache_read": 25, "input_cache_read_image": 15,
+        "output_image": 900,
+    }  # fmt: skip
+    assert reading.findings == []
 
 
 def test_a_tool_charged_by_time_is_found() -> None:
@@ -178,17 +213,60 @@ def test_a_background_response_is_not_billed_when_it_is_queued(state: str) -> No
     reading = created(state, background=True, usage=None)
     assert (reading.billed, reading.usage, reading.status) == ("no", {}, "ok")
     assert (reading.response_id, reading.findings) == ("resp_1", ["background"])
+    assert reading.once == ""
 
 
 def test_a_background_response_is_billed_by_the_reading_that_finds_it_done() -> None:
     done = fetched(background=True)
     assert (done.billed, done.usage, done.operation) == ("yes", BUCKETS, "chat")
     assert (done.response_id, done.findings) == ("resp_1", ["retrieved", "background"])
+    assert (done.once, done.created_at) == ("resp_1", 1_790_000_000_000_000)
+
+
+@pytest.mark.parametrize("state", ["completed", "failed", "incomplete"])
+def test_every_way_to_see_a_background_response_done_names_the_same_response(state: str) -> None:
+    body = response(state, background=True)
+    end = (f"response.{state}", {"response": body})
+    looks = [
+        read(stream(("response.created", {"response": response("queued", usage=None)}), end)),
+        read(exchange(f"{URL}/resp_1", None, body, method="GET")),
+        read(exchange(f"{URL}/resp_1?stream=true", None, sse(_named(end)), method="GET")),
+    ]
+    told = {
+        (seen.once, seen.created_at, seen.billed, str(sorted(seen.usage.items()))) for seen in looks
+    }
+    assert told == {("resp_1", 1_790_000_000_000_000, "yes", str(sorted(BUCKETS.items())))}
+
+
+def _named(event: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"type": event[0], **event[1]}
+
+
+def test_a_response_that_is_billed_when_it_is_made_may_be_seen_again_for_nothing() -> None:
+    assert created().once == ""
+
+
+def test_a_background_stream_that_is_cut_leaves_the_bill_to_a_later_look() -> None:
+    begun = ("response.created", {"response": response("queued", background=True, usage=None)})
+    text = ("response.output_text.delta", {"delta": "x" * 80})
+    reading = read(stream(begun, text), complete=False)
+    assert (reading.status, reading.billed, reading.usage) == ("aborted", "no", {})
+    assert (reading.once, reading.response_id) == ("", "resp_1")
+    assert reading.findings == ["background", "background_unfinished"]
+
+
+def test_a_background_request_that_was_refused_costs_nothing_and_one_without_answer_may() -> None:
+    ask = {**ASK, "background": True}
+    refused = read(exchange(URL, ask, {"error": {"type": "rate_limit"}}, status=429))
+    assert (refused.status, refused.billed, refused.findings) == ("error", "no", ["background"])
+    lost = reader_for(exchange(URL, ask, {})).finish(complete=False, error="timeout")
+    assert (lost.status, lost.billed) == ("timeout", "possible")
 
 
 def test_looking_at_a_response_that_was_billed_when_made_is_free() -> None:
     reading = fetched()
     assert (reading.billed, reading.usage, reading.operation) == ("no", {}, "other")
+    assert (reading.surface, reading.once) == ("openai.free", "")
     assert reading.usage_raw["input_tokens"] == 100
     assert (reading.findings, reading.response_id) == (["retrieved"], "resp_1")
 
@@ -211,6 +289,13 @@ def test_cancelling_a_background_response_bills_what_it_counts() -> None:
     body = response("cancelled", background=True)
     reading = read(exchange(f"{URL}/resp_1/cancel", {}, body))
     assert (reading.status, reading.billed, reading.usage) == ("aborted", "yes", BUCKETS)
+    assert reading.once == "resp_1"
+
+
+def test_cancelling_without_counts_waits_for_the_look_that_has_them() -> None:
+    body = response("cancelled", background=True, usage=None)
+    reading = read(exchange(f"{URL}/resp_1/cancel", {}, body))
+    assert (reading.billed, reading.once, reading.surface) == ("no", "", "openai.free")
 
 
 def test_compacting_is_a_call_of_its_own() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from outlay.wire import registry
 from outlay.wire.base import Endpoint, Request
-from outlay.wire.registry import find_endpoint, open_reader
+from outlay.wire.registry import find_endpoint, find_route, open_reader
 from outlay.wire.vendors import BY_NAME, VENDORS
 from tests.wire.harness import exchange, read, sse
 
@@ -55,6 +55,18 @@ PUBLIC = [
         "aws anthropic anthropic.messages chat",
     ),
     (
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.x.y-v1%3A0/converse-stream",
+        "aws aws bedrock.converse chat",
+    ),
+    (
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/cohere.embed-v4%3A0/invoke",
+        "aws aws bedrock.invoke embeddings",
+    ),
+    (
+        "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
+        "aws aws bedrock.guardrail other",
+    ),
+    (
         "https://generativelanguage.googleapis.com/v1beta/models/gemini-3-flash:generateContent",
         "google google google.generate chat",
     ),
@@ -66,6 +78,37 @@ PUBLIC = [
         "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
         "google google openai.chat chat",
     ),
+    (
+        "https://generativelanguage.googleapis.com/v1beta/interactions",
+        "google google google.interactions chat",
+    ),
+    (
+        "https://generativelanguage.googleapis.com/v1beta/models/imagen-4:predict",
+        "google google google.predict image",
+    ),
+    (
+        "https://generativelanguage.googleapis.com/v1beta/models/veo-3:predictLongRunning",
+        "google google google.predict other",
+    ),
+    ("https://api.openai.com/v1/images/generations", "openai openai openai.images image"),
+    ("https://api.openai.com/v1/images/edits", "openai openai openai.images image"),
+    ("https://openrouter.ai/api/v1/images", "openrouter openrouter openai.images image"),
+    ("https://api.openai.com/v1/audio/speech", "openai openai openai.speech speech"),
+    (
+        "https://r.openai.azure.com/openai/deployments/d/audio/translations?api-version=1",
+        "azure openai openai.transcription transcription",
+    ),
+    (
+        "https://api.groq.com/openai/v1/audio/transcriptions",
+        "groq groq openai.transcription transcription",
+    ),
+    ("https://api.openai.com/v1/videos", "openai openai openai.video other"),
+    ("https://api.openai.com/v1/videos/video_1/remix", "openai openai openai.video other"),
+    ("https://api.x.ai/v1/videos/generations", "x-ai xai openai.video other"),
+    ("https://api.together.xyz/v2/videos", "together together openai.video other"),
+    ("https://api.mistral.ai/v1/ocr", "mistral mistral mistral.ocr other"),
+    ("https://api.mistral.ai/v1/conversations", "mistral mistral mistral.chat chat"),
+    ("https://api.mistral.ai/v1/conversations/c_1/restart", "mistral mistral mistral.chat chat"),
     ("https://api.groq.com/openai/v1/chat/completions", "groq groq openai.chat chat"),
     ("https://api.x.ai/v1/chat/completions", "x-ai xai openai.chat chat"),
     ("https://api.x.ai/v1/messages", "x-ai xai anthropic.messages chat"),
@@ -166,6 +209,15 @@ VERTEX = "aiplatform.googleapis.com/v1beta1/projects/p/locations"
             f"https://{VERTEX}/global/publishers/google/models/gemini-embedding-001:predict",
             "google", "google.embed", "global", "gemini-embedding-001",
         ),
+        (
+            f"https://us-east5-{VERTEX}/us-east5/publishers/google/models/imagen-4:predict",
+            "google", "google.predict", "regional", "imagen-4",
+        ),
+        (
+            f"https://{VERTEX}/global/publishers/google/models/veo-3:predictLongRunning",
+            "google", "google.predict", "global", "veo-3",
+        ),
+        (f"https://{VERTEX}/global/interactions", "google", "google.interactions", "global", None),
         (
             f"https://{VERTEX}/us-east5/endpoints/openapi/chat/completions",
             "google", "openai.chat", "regional", None,
@@ -282,6 +334,24 @@ def test_a_setting_decides_over_the_table() -> None:
         ("POST", "https://api.openai.com/v1/chat/completions/chatcmpl-1", "openai"),
         ("POST", "https://api.anthropic.com/v1/messages/count_tokens?beta=true", "anthropic"),
         ("GET", "https://api.anthropic.com/v1/models", "anthropic"),
+        # A batch is billed by its results, not when it is asked for or looked at.
+        ("POST", "https://api.openai.com/v1/batches", "openai"),
+        ("POST", "https://api.openai.com/v1/batches/b_1/cancel", "openai"),
+        ("GET", "https://api.openai.com/v1/batches", "openai"),
+        ("GET", "https://api.openai.com/v1/batches/b_1", "openai"),
+        ("GET", "https://api.openai.com/v1/files/f_1", "openai"),
+        ("GET", "https://api.mistral.ai/v1/batch/jobs/b_1", "mistral"),
+        ("POST", "https://api.anthropic.com/v1/messages/batches", "anthropic"),
+        ("POST", "https://api.anthropic.com/v1/messages/batches/b_1/cancel", "anthropic"),
+        ("GET", "https://api.anthropic.com/v1/messages/batches?limit=5", "anthropic"),
+        ("GET", "https://api.anthropic.com/v1/messages/batches/b_1", "anthropic"),
+        (
+            "POST",
+            "https://generativelanguage.googleapis.com/v1beta/models/g:batchGenerateContent",
+            "google",
+        ),
+        ("GET", "https://generativelanguage.googleapis.com/v1beta/batches", "google"),
+        ("GET", "https://generativelanguage.googleapis.com/v1beta/batches/b_1", "google"),
         (
             "POST",
             "https://generativelanguage.googleapis.com/v1beta/models/gemini-3:countTokens",
@@ -328,21 +398,14 @@ def test_a_free_call_ends_as_it_ends_and_stays_free(
 @pytest.mark.parametrize(
     ("url", "surface", "operation"),
     [
-        ("https://api.openai.com/v1/images/generations", "openai.unknown", "image"),
-        ("https://api.openai.com/v1/audio/transcriptions", "openai.unknown", "transcription"),
-        ("https://api.openai.com/v1/audio/speech", "openai.unknown", "speech"),
-        ("https://api.openai.com/v1/batches", "openai.unknown", "other"),
         ("https://api.openai.com/v1/new_thing", "openai.unknown", "other"),
+        ("https://api.openai.com/v1/images/upscales", "openai.unknown", "image"),
+        ("https://api.openai.com/v1/audio/voices", "openai.unknown", "transcription"),
+        (f"https://{VERTEX}/us-east5/endpoints/123:predict", "google.unknown", "image"),
         ("https://api.mistral.ai/v1/moderations", "mistral.unknown", "other"),
-        ("https://api.anthropic.com/v1/messages/batches", "anthropic.unknown", "other"),
+        ("https://api.cohere.com/v1/finetuning", "cohere.unknown", "other"),
         (
-            f"https://{VERTEX}/global/publishers/google/models/imagen-4:predict",
-            "google.unknown",
-            "image",
-        ),
-        ("https://api.cohere.com/v2/rerank", "cohere.unknown", "rerank"),
-        (
-            "https://bedrock-runtime.us-east-1.amazonaws.com/model/x/converse",
+            "https://bedrock-runtime.us-east-1.amazonaws.com/async-invoke",
             "aws.unknown",
             "other",
         ),
@@ -381,10 +444,10 @@ def test_an_unknown_call_to_anthropic_counts_as_anthropic_counts() -> None:
 
 def test_counts_of_another_shape_are_kept_raw() -> None:
     usage = {"billed_units": {"input_tokens": 7}}
-    reading = unknown("https://api.cohere.com/v2/chat", {"usage": usage})
+    reading = unknown("https://api.cohere.com/v1/embed-jobs", {"usage": usage})
     assert (reading.usage, reading.usage_raw) == ({}, usage)
     metadata = {"promptTokenCount": 7}
-    url = "https://generativelanguage.googleapis.com/v1beta/interactions"
+    url = "https://generativelanguage.googleapis.com/v1beta/decisions"
     assert unknown(url, {"usageMetadata": metadata}).usage_raw == metadata
 
 
@@ -394,10 +457,60 @@ def test_an_unknown_call_that_is_cut_is_not_estimated() -> None:
     assert (reading.status, reading.billed, reading.usage) == ("aborted", "possible", {})
 
 
-def test_the_results_of_a_batch_are_not_free() -> None:
-    endpoint = find("https://api.anthropic.com/v1/messages/batches/b_1/results", "GET")
-    assert endpoint is not None
-    assert endpoint.surface == "anthropic.unknown"
+GEMINI = "https://generativelanguage.googleapis.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "https://api.anthropic.com/v1/messages/batches/b_1/results",
+            "anthropic anthropic anthropic.batch_results chat",
+        ),
+        ("https://api.openai.com/v1/files/f_1/content", "openai openai openai.batch_results chat"),
+        (
+            "https://r.openai.azure.com/openai/files/f_1/content?api-version=1",
+            "azure openai openai.batch_results chat",
+        ),
+        (
+            "https://r.openai.azure.com/openai/v1/files/f_1/content",
+            "azure openai openai.batch_results chat",
+        ),
+        ("https://api.groq.com/openai/v1/files/f_1/content", "groq groq openai.batch_results chat"),
+        (
+            "https://api.mistral.ai/v1/files/f_1/content",
+            "mistral mistral openai.batch_results chat",
+        ),
+        (
+            "https://api.together.xyz/v1/files/f_1/content",
+            "together together openai.batch_results chat",
+        ),
+        (f"{GEMINI}/v1beta/batches/b_1", "google google google.batch_results chat"),
+        (
+            f"{GEMINI}/v1beta/files/f_1:download?alt=media",
+            "google google google.batch_results chat",
+        ),
+        (
+            f"{GEMINI}/download/v1beta/files/f_1:download?alt=media",
+            "google google google.batch_results chat",
+        ),
+        # Results of a shape that is not known are not free.
+        ("https://api.x.ai/v1/batches/b_1/results", "x-ai xai xai.unknown other"),
+    ],
+)
+def test_the_results_of_a_batch_are_read(url: str, expected: str) -> None:
+    assert summary(find(url, "GET")) == expected
+
+
+def test_a_route_says_whether_it_was_found_through_the_setting() -> None:
+    url = "https://api.openai.com/v1/responses"
+    public, private = find_route("POST", url), find_route("POST", url, hosts=HOSTS)
+    assert public is not None
+    assert private is not None
+    assert (public.private, private.private) == (False, False)
+    mine = find_route("POST", "http://gpu.internal/v1/responses", hosts=HOSTS)
+    assert mine is not None
+    assert mine.private
 
 
 # -- the table and its cache -------------------------------------------------------------------

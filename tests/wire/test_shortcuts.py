@@ -122,8 +122,13 @@ class Asked(Mapping[str, str]):
         "https://api.openai.com/v1/novel",
         "https://api.anthropic.com/v1/messages",
         "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-x/invoke",
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-x/invoke",
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-x/converse",
+        "https://bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
         "https://generativelanguage.googleapis.com/v1beta/models/gemini-3-flash:generateContent",
         "https://generativelanguage.googleapis.com/v1beta/models/gemini-embedding:embedContent",
+        "https://api.cohere.com/v2/chat",
+        "https://api.cohere.com/v2/rerank",
     ],
 )
 def test_readers_look_at_no_header_that_taps_leave_out(url: str) -> None:

@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 REQUEST_ID_HEADERS = (
     "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id",
-    "inference-id",
+    "inference-id", "x-debug-trace-id",
 )  # fmt: skip
 """Where providers put their id of a request; the first one there counts."""
 
@@ -32,6 +32,7 @@ TIER_HEADER = "x-vertex-ai-llm-shared-request-type"
 
 BEDROCK_TIER_HEADER = "x-amzn-bedrock-service-tier"
 BEDROCK_ERROR_HEADER = "x-amzn-errortype"
+BEDROCK_LATENCY_HEADER = "x-amzn-bedrock-performanceconfig-latency"
 BEDROCK_COUNT_HEADERS = {
     "x-amzn-bedrock-input-token-count": "input_tokens",
     "x-amzn-bedrock-output-token-count": "output_tokens",
@@ -40,15 +41,22 @@ BEDROCK_COUNT_HEADERS = {
 }
 """Bedrock's counts, by the name that Anthropic gives them."""
 
+COHERE_COUNT_HEADER = "num_tokens"
+"""Cohere's sum of billed input and output tokens."""
+
 READ_HEADERS = frozenset(
     (
         *REQUEST_ID_HEADERS, TIER_HEADER, BEDROCK_TIER_HEADER, BEDROCK_ERROR_HEADER,
-        *BEDROCK_COUNT_HEADERS, "content-type",
+        BEDROCK_LATENCY_HEADER, *BEDROCK_COUNT_HEADERS, COHERE_COUNT_HEADER, "content-type",
     )
 )  # fmt: skip
 """All headers that any reader looks at, of requests and replies; nobody need pass others."""
 
 _decode = json.JSONDecoder().raw_decode
+
+_FIRST_SECOND = 1_000_000_000
+_LAST_SECOND = 100_000_000_000
+"""Seconds outside these are another unit, or garbage."""
 
 CHARACTERS_PER_TOKEN = 4
 """The estimator used where the wire told nothing: four characters a token, rounded up."""
@@ -151,6 +159,14 @@ class Reading:
     provider_cost_nanos: int | None = None
     provider_request_id: str | None = None
     response_id: str | None = None
+    created_at: int | None = None
+    """When the provider says that the response was made, microseconds UTC."""
+    once: str = ""
+    """Set where the same response may be read again (stored, background, batch): its identity,
+    unique with the provider. Whoever records the reading derives the event's id from it."""
+    job: str = ""
+    """The batch job or file that the reading was taken from; in the reading of a look at a job
+    itself, the name under which its results will be read, with the job's time in `created_at`."""
     fallback_from: str | None = None
     findings: list[str] = field(default_factory=list)
 
@@ -160,6 +176,13 @@ class Reading:
             self.find(f"negative:{unit}")
         elif count:
             self.usage[unit] = self.usage.get(unit, 0) + count
+
+    def add_part(self, segment: Segment) -> None:
+        """Add a part that was a model call of its own; what it used counts in the whole, too."""
+        if segment.usage:
+            self.segments.append(segment)
+        for unit, count in segment.usage.items():
+            self.put(unit, count)
 
     def find(self, finding: str) -> None:
         """Note a finding once."""
@@ -182,6 +205,9 @@ class Reader(Protocol):
 
     streamed: bool
     """Whether the caller asked for a stream."""
+
+    ready: list[Reading]
+    """Readings of other calls that the reply tells of, so far; whoever feeds takes them out."""
 
     def response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the response line and headers (names lower case)."""
@@ -222,6 +248,13 @@ def as_count(value: Any) -> int:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return 0
+
+
+def as_time(value: Any) -> int | None:
+    """Return microseconds UTC for seconds since 1970, or `None` when that is no time of these."""
+    if isinstance(value, int | float) and _FIRST_SECOND <= value < _LAST_SECOND:
+        return int(value * 1_000_000)
+    return None
 
 
 def load_json(raw: bytes) -> Any:

@@ -23,11 +23,12 @@ _ADDITIVE = {
 class FreeReader:
     """Follows a call that costs nothing; no event is made of its reading."""
 
-    __slots__ = ("_reading", "streamed")
+    __slots__ = ("_reading", "ready", "streamed")
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self.streamed = False
+        self.ready: list[Reading] = []
         reading.billed = "no"
 
     def response(self, status: int, headers: Mapping[str, str]) -> None:  # noqa: ARG002

@@ -25,7 +25,12 @@ from outlay.wire.base import (
 )
 from outlay.wire.google_array import JsonArrayParser
 from outlay.wire.google_embeddings import GoogleEmbedReader, text_characters
-from outlay.wire.google_usage import merge_metadata, metadata_buckets, served_tier
+from outlay.wire.google_usage import (
+    merge_metadata,
+    metadata_buckets,
+    searches_charged,
+    served_tier,
+)
 from outlay.wire.reader import BodyReader, error_type_of
 from outlay.wire.usage_object import drift, is_name, numbers_and_names
 
@@ -123,7 +128,9 @@ class GoogleGenerateReader(BodyReader):
             for unit, count in metadata_buckets(reading, usage).items():
                 reading.put(unit, count)
             reading.usage_raw = numbers_and_names(usage)
-        reading.put(units.WEB_SEARCH, sum(self._searches.values()))
+        model = reading.model_served or reading.model_requested
+        searches = sum(self._searches.values())
+        reading.put(units.WEB_SEARCH, searches_charged(model, searches))
         if not self.usage_final:
             self._raise_to_seen()
 
@@ -165,7 +172,8 @@ class GoogleGenerateReader(BodyReader):
         for part in map(as_dict, as_list(as_dict(candidate.get("content")).get("parts"))):
             self._part(part)
         queries = as_dict(candidate.get("groundingMetadata")).get("webSearchQueries")
-        count = sum(as_text(query) is not None for query in as_list(queries))
+        # Empty ones and repeated ones are not charged.
+        count = len({query for query in as_list(queries) if as_text(query) is not None})
         # Chunks repeat the queries so far: the fullest list counts, never the sum.
         self._searches[index] = max(count, self._searches.get(index, 0))
         reason = as_text(candidate.get("finishReason"))

@@ -7,6 +7,7 @@ whatever is not named stays in the plain unit. Pure functions over decoded JSON;
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from outlay.core import units
@@ -53,6 +54,17 @@ _TIERS: Final = {
     "ON_DEMAND_OFFPEAK": "offpeak",
     "PROVISIONED_THROUGHPUT": "provisioned",
 }
+
+_BY_PROMPT: Final = re.compile(r"gemini-(?:[a-z]+-)*[12]\.")
+"""Models whose grounding with Google Search is charged by grounded prompt: Gemini 2.5 and older."""
+
+
+def searches_charged(model: str | None, queries: int) -> int:
+    """Return the searches that are charged: each query, or one for all with an older model.
+
+    Source: ai.google.dev/gemini-api/docs/google-search (pricing).
+    """
+    return min(queries, 1) if model is not None and _BY_PROMPT.search(model) else queries
 
 
 def merge_metadata(latest: dict[str, Any], update: dict[str, Any]) -> None:

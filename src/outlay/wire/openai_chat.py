@@ -21,6 +21,8 @@ from outlay.wire.usage_object import is_name
 
 MAX_TOOL_CALLS: Final = 1024
 """Distinct tool calls counted in one reply."""
+MAX_EXECUTED: Final = 8
+"""Kinds of tools run by the vendor that are named in one reading."""
 
 _STATUS: Final[dict[str, Status]] = {"content_filter": "refused", "length": "incomplete"}
 """Finish reasons that are not a plain end; any other is `ok`."""
@@ -32,12 +34,13 @@ _REASONING: Final = ("reasoning_content", "reasoning")
 class OpenAiChatReader(OpenAiReader):
     """Reads one attempt of `/chat/completions` or `/completions`."""
 
-    __slots__ = ("_calls", "_finish", "_refusal")
+    __slots__ = ("_calls", "_executed", "_finish", "_refusal")
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
         self._finish: str | None = None
         self._refusal = False
         self._calls: set[tuple[Any, Any]] = set()
+        self._executed: set[str] = set()
         super().__init__(request, endpoint)
 
     def on_request(self, body: dict[str, Any]) -> None:
@@ -58,6 +61,9 @@ class OpenAiChatReader(OpenAiReader):
         """Settle how it ended, then the counts."""
         reading = self.reading
         reading.tool_calls = len(self._calls)
+        if self._executed:
+            for kind in sorted(self._executed)[:MAX_EXECUTED]:
+                reading.find(f"unpriced_tool:{kind}")
         if self._finish is not None:
             reading.finish_reason = self._finish if is_name(self._finish) else "unreadable"
             if not self.errored:
@@ -71,6 +77,9 @@ class OpenAiChatReader(OpenAiReader):
         if told and (self.terminal or self.errored):
             self.usage_final = True
         super().on_end()
+        if not self.usage_final and (reading.http_status or 0) < 400:
+            # Before the end a stated cost is that of a part, or nothing yet (Perplexity).
+            reading.provider_cost_nanos = None
 
     def count_request_characters(self) -> int:
         """Count the text of messages, or of a legacy prompt."""
@@ -83,7 +92,10 @@ class OpenAiChatReader(OpenAiReader):
         self.take_facts(body)
         groq = as_dict(body["x_groq"]) if "x_groq" in body else {}
         if groq:
-            self._take_groq(groq)
+            self.take_usage(groq.get("usage"))
+            self._take_breakdown(groq)
+        if "usage_breakdown" in body:
+            self._take_breakdown(body)
         for choice in as_list(body.get("choices")):
             if isinstance(choice, dict):
                 self._take_choice(choice, part)
@@ -93,11 +105,10 @@ class OpenAiChatReader(OpenAiReader):
         if error := groq.get("error"):
             self.fail(error)
 
-    def _take_groq(self, groq: dict[str, Any]) -> None:
-        self.take_usage(groq.get("usage"))
-        if as_list(as_dict(groq.get("usage_breakdown")).get("models")):
+    def _take_breakdown(self, told: dict[str, Any]) -> None:
+        if as_list(as_dict(told.get("usage_breakdown")).get("models")):
             # Several models worked, but each row repeats the sum: only the sum is counted.
-            self.evidence["usage_breakdown"] = groq["usage_breakdown"]
+            self.evidence["usage_breakdown"] = told["usage_breakdown"]
             self.reading.find("compound")
 
     def _take_choice(self, choice: dict[str, Any], part: str) -> None:
@@ -126,9 +137,17 @@ class OpenAiChatReader(OpenAiReader):
             if text := as_text(message.get(name)):
                 seen += len(text)
                 break
+        if "executed_tools" in message:
+            self._note_executed(message["executed_tools"])
         if message.get("tool_calls") or message.get("function_call") is not None:
             seen += self._take_calls(message, number if isinstance(number, int) else 0)
         return seen
+
+    def _note_executed(self, tools: Any) -> None:
+        """Say which of its own tools Groq ran: it charges them, and tells no count."""
+        kinds = {as_text(as_dict(tool).get("type")) or "unnamed" for tool in as_list(tools)}
+        if len(self._executed) < MAX_EXECUTED:
+            self._executed |= {kind if is_name(kind) else "unreadable" for kind in kinds}
 
     def _take_calls(self, message: dict[str, Any], index: int) -> int:
         """Note the tool calls of a message or delta and return how many characters they have."""

@@ -9,15 +9,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from outlay.wire.base import Endpoint, Request, as_count, as_dict, as_list, as_text, load_json
-from outlay.wire.openai_usage import (
-    CHAT,
-    Shape,
-    fill,
-    has_counts,
-    load_exact,
-    stated_cost,
-    without_decimals,
-)
+from outlay.wire.openai_cost import load_exact, stated_cost, without_decimals
+from outlay.wire.openai_usage import CHAT, Shape, fill, has_counts
 from outlay.wire.reader import BodyReader, error_type_of
 from outlay.wire.usage_object import is_name, numbers_and_names
 from outlay.wire.vendors import Vendor, conventions

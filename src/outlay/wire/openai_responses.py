@@ -1,9 +1,10 @@
 """OpenAI's Responses API: created, streamed, run in the background, compacted, or fetched again.
 
-Counts come from the whole response object or the terminal event. A background response that is not
-done yet is billed by the later reading that shows it done; `response_id` ties the two, and the
-finding `retrieved` marks a reading that did not create the response. The characters of a request
-are those of `instructions` and of `input`: a string, or the contents of its items.
+Counts come from the whole response object or the terminal event. A background response is billed
+by whatever shows it done first: the stream, a later look, or a cancel that tells what was used.
+Each of these says `once`, so they are one event however many there are; `retrieved` marks a reading
+that did not create the response. All other looks at stored responses are free. The characters of a
+request are those of `instructions` and of `input`: a string, or the contents of its items.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ import re
 from typing import Any, ClassVar, Final
 
 from outlay.core import units
-from outlay.wire.base import Endpoint, Reading, Request, Status, as_count, as_dict, as_list, as_text
+from outlay.wire.base import (
+    Endpoint,
+    Reading,
+    Request,
+    Segment,
+    Status,
+    as_count,
+    as_dict,
+    as_list,
+    as_text,
+    as_time,
+)
+from outlay.wire.modality import unnamed_as
 from outlay.wire.openai_reader import OpenAiReader, first_count, messages_length, text_length
-from outlay.wire.openai_usage import RESPONSES, Shape
+from outlay.wire.openai_usage import RESPONSES, Shape, fill
 from outlay.wire.reader import BodyReader
 from outlay.wire.usage_object import drift, is_name, numbers_and_names
 
@@ -112,13 +125,11 @@ class OpenAiResponsesReader(OpenAiReader):
     def on_end(self) -> None:
         """Settle how it ended, then the counts and what is charged beside them."""
         self._settle_status(self._response)
-        if self._stored is not None and not self._bills_now():
-            if self.usage is not None:
-                self.reading.usage_raw = numbers_and_names(self.usage)
-            self.usage = None
-            self.usage_final = True
-            self.reading.operation = "other"
+        if self._is_billed_elsewhere():
+            self._pass_over()
             return
+        if self._background:
+            self.reading.once = self.reading.response_id or ""
         self.reading.tool_calls = sum(
             count
             for kind, count in self._items.items()
@@ -134,15 +145,18 @@ class OpenAiResponsesReader(OpenAiReader):
             self.terminal = False
 
     def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
-        """End the attempt; a look at a stored response that bills nothing costs nothing."""
+        """End the attempt; a look at a stored response that bills nothing is free."""
         reading = super().finish(complete=complete, error=error)
-        if self._stored is not None and not self._bills_now():
+        if self._is_billed_elsewhere():
             reading.billed = "no"
+            if self._stored is not None:
+                reading.surface = f"{reading.vendor}.free"
         return reading
 
     def take_facts(self, body: dict[str, Any]) -> None:
         """Read what a response object states; it may be one that is still being made."""
         super().take_facts(body)
+        self.reading.created_at = as_time(body.get("created_at")) or self.reading.created_at
         if body.get("background") is True:
             self._background = True
 
@@ -154,9 +168,27 @@ class OpenAiResponsesReader(OpenAiReader):
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _bills_now(self) -> bool:
-        """Tell whether a stored response that was looked at is charged by this reading."""
-        return self._background and self._response.get("status") in _STATUS
+    def _is_billed_elsewhere(self) -> bool:
+        """Tell whether the response was billed when it was made, or is billed once it is done."""
+        http = self.reading.http_status
+        if self._stored is None and (not self._background or http is None or http >= 400):
+            return False
+        status = self._response.get("status")
+        # A cancelled response may get its counts a moment later.
+        done = status in _STATUS and (status != "cancelled" or self.usage is not None)
+        return not (self._background and done)
+
+    def _pass_over(self) -> None:
+        """Count nothing: another reading does."""
+        if self.usage is not None:
+            self.reading.usage_raw = numbers_and_names(self.usage)
+        self.usage = None
+        self.usage_final = True
+        if self._stored is not None:
+            self.reading.operation = "other"
+        elif self._response.get("status") not in _PENDING:
+            # It goes on without us; whoever looks for it later tells what it cost.
+            self.reading.find("background_unfinished")
 
     def _take_response(self, response: dict[str, Any]) -> None:
         self.take_facts(response)
@@ -208,18 +240,53 @@ class OpenAiResponsesReader(OpenAiReader):
         reading.put(units.WEB_SEARCH, searches)
         reading.put(FILE_SEARCH, items.get("file_search_call", 0))
         images = as_dict(told.get("image_gen"))
-        for side in ("input", "output"):
-            details = as_dict(images.get(f"{side}_tokens_details"))
-            image = as_count(details.get("image_tokens"))
-            reading.put(f"image_gen_{side}_image", image)
-            reading.put(f"image_gen_{side}_text", as_count(images.get(f"{side}_tokens")) - image)
-        if as_count(images.get("total_tokens")):
-            reading.find("unpriced_tool:image_gen")
+        if any(as_count(images.get(key)) for key in (RESPONSES.input, RESPONSES.output)):
+            self._settle_images(images)
         for kind in _UNPRICED_TOOLS:
             if kind in items and not (images and kind.startswith("image")):
                 reading.find(f"unpriced_tool:{kind.removesuffix('_call')}")
         if searches or images:
             self.evidence["tool_usage"] = told
+
+    def _settle_images(self, told: dict[str, Any]) -> None:
+        """Put what the image tool used: calls of its own, with the image model's prices.
+
+        Without that model's name, its tokens are units that no price of the main model fits.
+        """
+        reading = self.reading
+        own = Reading(reading.provider, reading.surface, reading.vendor)
+        read = {
+            **as_dict(told.get(RESPONSES.input_details)),
+            "cached_tokens": told.get("cached_tokens"),
+            "cached_tokens_details": {
+                key.removeprefix("cached_"): count
+                for key, count in as_dict(told.get("cached_tokens_details")).items()
+            },
+        }
+        beside = ("cached_tokens", "cached_tokens_details")
+        usage = {key: count for key, count in told.items() if key not in beside}
+        usage = unnamed_as("image", usage, RESPONSES.output, RESPONSES.output_details)
+        fill(own, {**usage, RESPONSES.input_details: read}, RESPONSES, self.vendor)
+        for finding in own.findings:
+            reading.find(finding)
+        if (model := self._image_model()) is not None:
+            reading.add_part(Segment(model, own.usage, "image_gen"))
+            return
+        for unit, count in own.usage.items():
+            reading.put(f"image_gen_{unit}", count)
+        reading.find("unpriced_tool:image_gen")
+
+    def _image_model(self) -> str | None:
+        """Return the model of the image tool as the response repeats it, or as it was asked for."""
+        for told in (self._response, self.request_body):
+            models = {
+                as_text(tool.get("model"))
+                for tool in map(as_dict, as_list(told.get("tools")))
+                if tool.get("type") == "image_generation"
+            }
+            if len(models) == 1 and (model := models.pop()) is not None:
+                return model
+        return None
 
 
 SURFACES: Final[dict[str, type[BodyReader]]] = {"openai.responses": OpenAiResponsesReader}

@@ -8,23 +8,17 @@ raises on a malformed object.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from outlay.core import units
 from outlay.core.event import MAX_COUNT
-from outlay.core.money import MAX_NANOS, nanos_from_usd
-from outlay.wire.base import MAX_BODY_BYTES, Reading, as_dict
-from outlay.wire.usage_object import count_of, note_drift
+from outlay.wire.base import Reading, as_dict, as_text
+from outlay.wire.usage_object import count_of, drift, is_name, note_drift
 from outlay.wire.vendors import Vendor
 
 CITATIONS: Final = "output_citation"
 """Tokens of cited text, counted beside the completion (Perplexity)."""
-
-_TICKS_EXPONENT: Final = -10
-"""1e10 ticks are one dollar (xAI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +51,20 @@ _PLAIN_RESPONSES: Final = frozenset(
 """The keys of a usage object without anything particular."""
 _KNOWN: Final = _PLAIN_CHAT | _PLAIN_RESPONSES | frozenset(
     (
-        "cached_tokens", "reasoning_tokens", "citation_tokens",
+        "cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+        "reasoning_tokens", "citation_tokens", "service_tier", "server_side_tool_usage_details",
         "num_search_queries", "search_context_size", "num_sources_used", "prompt_cache_hit_tokens",
         "prompt_cache_miss_tokens", "prompt_audio_seconds", "cost", "cost_details", "is_byok",
-        "cost_in_usd_ticks", "server_tool_use_details", "server_tool_use", "queue_time",
-        "prompt_time", "completion_time", "total_time", "tool_calls_details",
+        "cost_in_usd_ticks", "estimated_cost", "server_tool_use_details", "server_tool_use",
+        "tool_calls_details", "queue_time", "prompt_time", "completion_time", "total_time",
     )
 )  # fmt: skip
 _KNOWN_INPUT: Final = frozenset(
     (
         "cached_tokens", "cache_read_input_tokens", "cache_write_tokens",
-        "cache_write_tokens_details",
-        "cached_tokens_details", "text_tokens", "audio_tokens", "image_tokens", "video_tokens",
+        "cache_creation_input_tokens", "cache_write_tokens_details", "cached_tokens_details",
+        "text_tokens", "audio_tokens", "image_tokens", "video_tokens",
+        "file_tokens",  # of documents: read as text, and told by OpenRouter's embeddings only
     )
 )  # fmt: skip
 _KNOWN_OUTPUT: Final = frozenset(
@@ -77,31 +73,29 @@ _KNOWN_OUTPUT: Final = frozenset(
         "accepted_prediction_tokens", "rejected_prediction_tokens",
     )
 )  # fmt: skip
+_SERVER_TOOLS: Final = frozenset(
+    ("web_search_requests", "web_fetch_requests", "tool_calls_requested", "tool_calls_executed")
+)
+_SEARCHES: Final = ("search_web", "web_search")
+"""Perplexity's names of its search among the tools of a response."""
+_TOOL_UNITS: Final = {
+    "web_search_calls": units.WEB_SEARCH,
+    "x_search_calls": "social_search",
+    "code_interpreter_calls": "code_execution",
+    "file_search_calls": "file_search",
+    "document_search_calls": "file_search",
+    "mcp_calls": "",
+    "image_generation_calls": "",
+    "x_posts_fetched": "",
+    "x_users_fetched": "",
+}
+"""xAI's counters of the tools it runs, and the unit each is charged by; without one, what they
+cost is known from the stated cost alone."""
+_OUTPUT_ITEMS: Final = ("web_search_calls", "code_interpreter_calls", "file_search_calls")
 _WRITE_UNITS: Final = {
     "ttl_30m_tokens": units.CACHE_WRITE_30M,
     "ttl_12h_tokens": units.CACHE_WRITE_12H,
 }
-
-
-def load_exact(raw: bytes) -> Any:
-    """Parse JSON with every fraction as an exact decimal, or return `None`."""
-    if not raw or len(raw) > MAX_BODY_BYTES:
-        return None
-    try:
-        return json.loads(raw, parse_float=Decimal)
-    except (ValueError, ArithmeticError, RecursionError):
-        return None
-
-
-def without_decimals(value: Any, depth: int = 0) -> Any:
-    """Copy a usage object with floats for decimals, as the rest of the codec knows numbers."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if depth < 6 and isinstance(value, dict):
-        return {key: without_decimals(item, depth + 1) for key, item in value.items()}
-    if depth < 6 and isinstance(value, list):
-        return [without_decimals(item, depth + 1) for item in value]
-    return value
 
 
 def has_counts(usage: dict[str, Any]) -> bool:
@@ -117,38 +111,6 @@ def shape_of(usage: dict[str, Any]) -> Shape:
     return RESPONSES if RESPONSES.input in usage else CHAT
 
 
-def stated_cost(reading: Reading, usage: dict[str, Any], vendor: Vendor) -> int | None:
-    """Return the cost that the vendor states in its usage object, in nano-dollars.
-
-    `usage` is as parsed by `load_exact`. With the caller's own upstream key (`is_byok`) the stated
-    cost is the vendor's fee, and the upstream's cost is added.
-    """
-    if vendor.cost == "ticks":
-        ticks = usage.get("cost_in_usd_ticks")
-        if not isinstance(ticks, int) or isinstance(ticks, bool) or abs(ticks) > MAX_NANOS * 10:
-            return None
-        return _nanos(reading, Decimal(ticks).scaleb(_TICKS_EXPONENT))
-    if vendor.cost != "usd":
-        return None
-    cost = usage.get("cost")
-    nanos = _nanos(reading, cost.get("total_cost") if isinstance(cost, dict) else cost)
-    if nanos is not None and usage.get("is_byok") is True:
-        upstream = as_dict(usage.get("cost_details")).get("upstream_inference_cost")
-        nanos += _nanos(reading, upstream) or 0
-    return nanos
-
-
-def _nanos(reading: Reading, amount: Any) -> int | None:
-    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-        return None
-    value = Decimal(amount)
-    if value.is_signed() or not value.is_finite() or value.adjusted() > 9:
-        reading.find("bad_cost")
-        return None
-    nanos = nanos_from_usd(value)
-    return nanos if nanos <= MAX_NANOS else None
-
-
 def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) -> bool:
     """Put the buckets of one usage object (without decimals) into the reading.
 
@@ -159,7 +121,7 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
     if not additive and _fill_plain(reading, usage, shape):
         return True
     counts = _Counts(reading, usage)
-    note_drift(reading, usage, _KNOWN)
+    note_drift(reading, usage, _KNOWN | vendor.uncharged if vendor.uncharged else _KNOWN)
     total_in, total_out = counts.of(shape.input), counts.of(shape.output)
     _fill_input(reading, counts, as_dict(usage.get(shape.input_details)), total_in)
     extra = _fill_output(
@@ -169,7 +131,9 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
         total_out,
         additive=additive,
     )
-    _fill_fees(reading, counts)
+    _fill_fees(reading, counts, shape)
+    if (tier := as_text(usage.get("service_tier"))) is not None and is_name(tier):
+        reading.tier_served = tier  # Mistral's place for it
     total = counts.of("total_tokens")
     sums = {total_in + total_out + extra}
     if vendor.total_partial:
@@ -244,7 +208,7 @@ class _Counts:
 def _fill_input(reading: Reading, counts: _Counts, details: dict[str, Any], total: int) -> None:
     note_drift(reading, details, _KNOWN_INPUT, "input.")
     read = counts.subset("cache_read", _cache_read(counts, details), total)
-    write = counts.subset("cache_write", counts.of("cache_write_tokens", details), total - read)
+    write = counts.subset("cache_write", _cache_write(counts, details), total - read)
     rest = total - read - write
     cached = as_dict(details.get("cached_tokens_details"))
     for modality in units.MODALITIES:
@@ -280,7 +244,15 @@ def _cache_read(counts: _Counts, details: dict[str, Any]) -> int:
     for key in ("cached_tokens", "cache_read_input_tokens"):
         if details.get(key) is not None:
             return counts.of(key, details)
-    return counts.of("cached_tokens")
+    return counts.of("cached_tokens") or counts.of("cache_read_input_tokens")
+
+
+def _cache_write(counts: _Counts, details: dict[str, Any]) -> int:
+    """Return input tokens written to a cache: in the details, or at the top level."""
+    for key in ("cache_write_tokens", "cache_creation_input_tokens"):
+        if details.get(key) is not None:
+            return counts.of(key, details)
+    return counts.of("cache_creation_input_tokens")
 
 
 def _fill_output(
@@ -304,12 +276,36 @@ def _fill_output(
     return extra + citations
 
 
-def _fill_fees(reading: Reading, counts: _Counts) -> None:
+def _fill_fees(reading: Reading, counts: _Counts, shape: Shape) -> None:
     """Put what is charged beside tokens."""
+    usage = counts.usage
     searches = counts.of("num_search_queries")
     for key in ("server_tool_use_details", "server_tool_use"):
-        searches = searches or counts.of("web_search_requests", as_dict(counts.usage.get(key)))
-    perplexity = as_dict(as_dict(counts.usage.get("tool_calls_details")).get("search_web"))
-    reading.put(units.WEB_SEARCH, searches or counts.of("invocation", perplexity))
+        told = as_dict(usage.get(key))
+        note_drift(reading, told, _SERVER_TOOLS, f"{key}.")
+        searches = searches or counts.of("web_search_requests", told)
+    for name, told in as_dict(usage.get("tool_calls_details")).items():
+        if name in _SEARCHES:
+            searches = searches or counts.of("invocation", as_dict(told))
+        elif name == "fetch_url":
+            reading.put(units.WEB_FETCH, counts.of("invocation", as_dict(told)))
+        elif told:
+            drift(reading, f"tool_calls_details.{name}")
+    tools = as_dict(usage.get("server_side_tool_usage_details"))
+    note_drift(reading, tools, _TOOL_UNITS.keys(), "server_side_tool_usage_details.")
+    for key, unit in _TOOL_UNITS.items():
+        # On `/responses` the reader counts calls of the common tools among the output items.
+        if not (count := counts.of(key, tools)):
+            continue
+        if not unit:
+            if "cost_in_usd_ticks" not in usage:
+                reading.find(f"unpriced_tool:{key}")
+        elif shape is not RESPONSES or key not in _OUTPUT_ITEMS:
+            reading.put(unit, count)
+    reading.put(units.WEB_SEARCH, searches)
     reading.put("search_sources", counts.of("num_sources_used"))
     reading.put("audio_seconds", counts.of("prompt_audio_seconds"))
+    size = as_text(usage.get("search_context_size"))
+    if size is not None and "cost" not in usage:
+        # Perplexity's fee for a request depends on it; without a stated cost it is not known.
+        reading.find(f"request_fee:{size if is_name(size) else 'unreadable'}")

@@ -8,8 +8,8 @@ seen, marked `estimated` and never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from outlay.core import units
 from outlay.wire.base import (
@@ -23,7 +23,7 @@ from outlay.wire.base import (
     estimate_tokens,
     load_json,
 )
-from outlay.wire.sse import SseParser
+from outlay.wire.sse import ServerSentEvent, SseParser
 
 MAX_FINDING_CHARACTERS = 120
 
@@ -31,18 +31,33 @@ _ENDED = ("ok", "incomplete", "refused")
 """Ways that generation ends with output, which is billed."""
 
 
+class Splitter(Protocol):
+    """Turns the bytes of a stream into events with JSON data; it never raises on any bytes."""
+
+    dropped: int
+    """Events that were too large, or damaged, and passed over."""
+
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """Take a chunk and yield the events it completes."""
+
+    def close(self) -> Iterator[ServerSentEvent]:
+        """Yield an event that the stream's end completes."""
+
+
 class BodyReader:
     """Follows one attempt of one HTTP API; subclasses give meaning to its bodies.
 
     Hooks, all optional to override and guarded against whatever they meet:
     `on_request(body)` once with the request's JSON, `on_json(body)` with a whole JSON reply of
-    status < 400, `on_event(name, body)` for each stream event, `on_error(body)` with the JSON of
-    a reply of status >= 400 or `None`, and `on_end()` before the reading is judged.
+    status < 400, `on_other(size)` with the size of one that is no JSON object,
+    `on_event(name, body)` for each stream event, `on_error(body)` with the JSON of a reply of
+    status >= 400 or `None`, and `on_end()` before the reading is judged.
     """
 
     __slots__ = (
-        "_body", "_closed", "_size", "_sse", "complete", "output_characters", "reading",
-        "request_body", "request_characters", "streamed", "terminal", "usage_final", "usage_input",
+        "_body", "_closed", "_parsed", "_size", "_sse", "complete", "output_characters", "reading",
+        "ready", "request_body", "request_characters", "streamed", "terminal", "usage_final",
+        "usage_input",
     )  # fmt: skip
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
@@ -68,8 +83,14 @@ class BodyReader:
         self.request_characters = 0
         self.complete = False
         """The body was read to its end without a failure; known from `on_end` on."""
-        self._sse: SseParser | None = None
+        self.ready: list[Reading] = []
+        """Readings of calls that this reply tells of beside its own, such as those of a batch.
+
+        Whoever feeds the reader takes them out after each `feed` and after `finish`.
+        """
+        self._sse: Splitter | None = None
         self._body: bytes | bytearray = b""
+        self._parsed: dict[str, Any] | None = None
         self._size = 0
         self._closed = False
         self.request_body = as_dict(load_json(request.body))
@@ -86,6 +107,10 @@ class BodyReader:
 
     def on_json(self, body: dict[str, Any]) -> None:
         """Read a whole successful reply."""
+
+    def on_other(self, size: int) -> None:
+        """Take note of a whole successful reply that is no JSON object, of so many bytes."""
+        self.reading.find("malformed_body" if size else "empty_body")
 
     def on_event(self, name: str, body: dict[str, Any]) -> None:
         """Read one event of a stream."""
@@ -120,9 +145,9 @@ class BodyReader:
         except Exception as problem:
             self._tripped("headers", problem)
         kind = headers.get("content-type", "")
-        if kind != "application/json" and _is_stream(kind):
+        if kind != "application/json" and (make := _splitter(kind)) is not None:
             self.reading.streamed = True
-            self._sse = SseParser()
+            self._sse = make()
 
     def on_headers(self, headers: Mapping[str, str]) -> None:
         """Read facts that travel in response headers."""
@@ -145,6 +170,12 @@ class BodyReader:
                 self._take(event.event, event.data)
         except Exception as problem:
             self._tripped("stream", problem)
+
+    def whole(self, status: int, body: dict[str, Any]) -> Reading:
+        """Read a reply that somebody has parsed already, such as a line of a batch, and end."""
+        self.reading.http_status = status
+        self._parsed = body
+        return self.finish()
 
     def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
         """End the attempt and give its reading; a second call gives the same one."""
@@ -197,7 +228,7 @@ class BodyReader:
 
     def _end_body(self) -> None:
         status = self.reading.http_status or 0
-        body = self.parse(bytes(self._body))
+        body = self.parse(bytes(self._body)) if self._parsed is None else self._parsed
         self._body = b""
         if status >= 400:
             self.on_error(body if isinstance(body, dict) else None)
@@ -208,7 +239,7 @@ class BodyReader:
         elif self._size > MAX_BODY_BYTES:
             self.reading.find("body_too_large")
         elif self._size or self.complete:
-            self.reading.find("malformed_body" if self._size else "empty_body")
+            self.on_other(self._size)
 
     def _judge(self, error: str | None) -> None:
         reading = self.reading
@@ -268,8 +299,31 @@ class BodyReader:
             self.reading.usage_source = "provider"
 
 
-def _is_stream(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == "text/event-stream"
+def _event_stream() -> Splitter:
+    from outlay.wire.eventstream import EventStreamParser
+
+    return EventStreamParser()
+
+
+def _lines() -> Splitter:
+    from outlay.wire.ndjson import NdjsonParser
+
+    return NdjsonParser()
+
+
+_SPLITTERS: Final[Mapping[str, Callable[[], Splitter]]] = {
+    "text/event-stream": SseParser,
+    "application/vnd.amazon.eventstream": _event_stream,
+    "application/x-ndjson": _lines,
+    "application/ndjson": _lines,
+    "application/jsonl": _lines,
+    "application/x-jsonl": _lines,
+}
+"""What takes a stream apart, by content type."""
+
+
+def _splitter(content_type: str) -> Callable[[], Splitter] | None:
+    return _SPLITTERS.get(content_type.partition(";")[0].strip().lower())
 
 
 def error_type_of(body: dict[str, Any] | None) -> str | None:

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from outlay.wire import paths
+from outlay.wire import bedrock_names, paths
 from outlay.wire.base import Endpoint, Reader, Request
 from outlay.wire.reader import BodyReader
 from outlay.wire.vendors import BY_NAME, Vendor, by_host, unlisted
@@ -31,8 +31,32 @@ _MODULES: Final = {
     "anthropic.messages": "anthropic",
     "google.generate": "google",
     "google.embed": "google",
+    "google.interactions": "google_interactions",
+    "google.predict": "google_predict",
+    "google.batch_results": "batches",
+    "openai.images": "openai_images",
+    "openai.speech": "openai_audio",
+    "openai.transcription": "openai_audio",
+    "openai.video": "openai_images",
+    "openai.rerank": "rerank",
+    "openai.batch_results": "batches",
+    "openai.batch": "batches",
+    "anthropic.batch": "batches",
+    "anthropic.batch_results": "batches",
+    "bedrock.converse": "bedrock_converse",
+    "bedrock.invoke": "bedrock_invoke",
+    "bedrock.guardrail": "bedrock_guardrail",
+    "aws:anthropic.messages": "bedrock_anthropic",
+    "cohere.chat": "cohere",
+    "cohere.embed": "cohere",
+    "cohere.rerank": "rerank",
+    "mistral.ocr": "mistral",
+    "mistral.chat": "mistral",
+    "ollama.generate": "ollama",
+    "ollama.embed": "ollama",
 }
-"""Where each surface's reader is; imported when it is first needed."""
+"""Where each surface's reader is; imported when it is first needed. One provider's own reader of
+a surface stands under `provider:surface`."""
 
 _PRIVATE_BASES: Final = ("/v1", "")
 """Bases tried on a private host beside the vendor's own."""
@@ -46,11 +70,13 @@ class Route:
     finding: str = ""
     reader: Callable[[Request, Endpoint], Reader] | None = None
     """`None` until `load`, which imports the reader's module."""
+    private: bool = False
+    """Found through the `hosts` setting: what answers there may be a gateway of ours."""
 
     def load(self) -> Callable[[Request, Endpoint], Reader]:
         """Import the reader, once."""
         if self.reader is None:
-            self.reader = _reader_of(self.endpoint.surface)
+            self.reader = _reader_of(self.endpoint)
         return self.reader
 
 
@@ -107,7 +133,9 @@ def find_route(method: str, url: str, *, hosts: Mapping[str, str] | None = None)
     return route
 
 
-def _reader_of(surface: str) -> Callable[[Request, Endpoint], Reader]:
+def _reader_of(endpoint: Endpoint) -> Callable[[Request, Endpoint], Reader]:
+    own = f"{endpoint.provider}:{endpoint.surface}"
+    surface = own if own in _MODULES else endpoint.surface
     if surface in _MODULES:
         module = import_module(f"outlay.wire.{_MODULES[surface]}")
         found: Callable[[Request, Endpoint], Reader] = module.SURFACES[surface]
@@ -131,9 +159,9 @@ def _find(method: str, url: str, hosts: Mapping[str, str]) -> Route | None:
         name, path = private
         vendor = BY_NAME.get(name) or unlisted(name)
         finding = "" if name in BY_NAME else "unknown_vendor"
-        return Route(_on_vendor(method, host, path, vendor, private=True), finding)
+        return Route(_on_vendor(method, host, path, vendor, private=True), finding, private=True)
     public = by_host(host)
-    if public is None:
+    if public is None or (public.only and not any(part in path for part in public.only)):
         return None
     return Route(_on_vendor(method, host, path, public, private=False))
 
@@ -183,7 +211,7 @@ def _region(host: str, vendor: Vendor) -> str:
     if vendor.name == "openai" and host.endswith(".api.openai.com"):
         region = host.removesuffix(".api.openai.com")
         return "" if region == "mtls" else region
-    return ""
+    return bedrock_names.region_of(host) if vendor.name == "aws" else ""
 
 
 def _is_free(method: str, path: str, vendor: Vendor, *, private: bool) -> bool:
@@ -193,7 +221,9 @@ def _is_free(method: str, path: str, vendor: Vendor, *, private: bool) -> bool:
         return True
     if paths.STORED.search(path) or (vendor.name == "aws" and paths.BEDROCK_FREE.search(path)):
         return True
-    bases = (*vendor.openai, *vendor.anthropic, *(_PRIVATE_BASES if private else ()))
+    bases = (*vendor.openai, *vendor.anthropic, *vendor.native)
+    if private:
+        bases += _PRIVATE_BASES
     rests = [rest for base in bases if (rest := _below(path, base, {})) is not None]
     return any(
         rest == free or rest.startswith(free + "/")
@@ -206,10 +236,8 @@ def _billed(method: str, path: str, vendor: Vendor, *, private: bool) -> Endpoin
     """Return the endpoint if it has a codec."""
     if vendor.google and (found := _google(method, path)) is not None:
         return found
-    if vendor.name == "aws" and method == "POST" and (m := paths.BEDROCK_INVOKE.search(path)):
-        return Endpoint(
-            "aws", "anthropic", "anthropic.messages", "chat", "bedrock", model=m["model"]
-        )
+    if (found := _native(method, path, vendor)) is not None:
+        return found
     more = _PRIVATE_BASES if private else ()
     if vendor.anthropic and method == "POST":
         for base in (*vendor.anthropic, *more):
@@ -220,6 +248,18 @@ def _billed(method: str, path: str, vendor: Vendor, *, private: bool) -> Endpoin
         for base in (*vendor.openai, *more):
             if (found := _openai(method, path, base, vendor)) is not None:
                 return found
+    return None
+
+
+def _native(method: str, path: str, vendor: Vendor) -> Endpoint | None:
+    """Return the endpoint if it is one of the vendor's own shapes."""
+    for row in paths.NATIVE.get(vendor.name, ()):
+        if row.method == method and (match := row.path.fullmatch(path)) is not None:
+            found = Endpoint(
+                vendor.provider, vendor.name, row.surface, row.operation, vendor.host_class,
+                model=match.groupdict().get("model"),
+            )  # fmt: skip
+            return bedrock_names.invoked(found) if row.surface == "bedrock.invoke" else found
     return None
 
 
@@ -245,6 +285,10 @@ def _openai(method: str, path: str, base: str, vendor: Vendor) -> Endpoint | Non
 def _openai_row(method: str, rest: str) -> tuple[str, str] | None:
     if method == "POST" and (row := paths.OPENAI.get(rest)) is not None:
         return row
+    if method == "GET":
+        for pattern, row in paths.LOOKS:
+            if pattern.fullmatch(rest):
+                return row
     if rest.startswith("/responses/"):
         from outlay.wire.openai_responses import stored_response_id
 
@@ -272,6 +316,12 @@ def _below(path: str, base: str, named: dict[str, str]) -> str | None:
 
 
 def _google(method: str, path: str) -> Endpoint | None:
+    known = paths.GOOGLE_INTERACTIONS.get(method)
+    if known is not None and (match := known.match(path)):
+        found = Endpoint("google", "google", "google.interactions", "chat", "ai_studio")
+        if (location := match["location"]) is None:
+            return found
+        return replace(found, host_class="vertex", region_class=_google_region(location))
     if method != "POST":
         return None
     if match := paths.GOOGLE_CHAT.match(path):
@@ -287,6 +337,8 @@ def _google(method: str, path: str) -> Endpoint | None:
     dialect = "google"
     if verb == "predict" and "embedding" in model:
         surface, operation = "google.embed", "embeddings"
+    elif surface == "google.predict" and match["kind"] == "endpoints":
+        return None  # somebody's own model, charged by the machines it runs on
     elif surface == "raw":
         surface, dialect = paths.RAW.get(match["publisher"] or "", ("", ""))
     if not surface:
