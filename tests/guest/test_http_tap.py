@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -305,6 +306,43 @@ def test_a_streamed_upload_is_metered_without_being_read(module: ModuleType) -> 
         client.post(OPENAI_URL, content=upload())
     assert json.loads(got[0]) == asked()
     assert events[0]["model_served"] == CHAT["model"]
+
+
+def test_an_uploaded_form_names_its_model_and_its_file_is_not_read(module: ModuleType) -> None:
+    class Upload(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.reads += 1
+            return super().read(size)
+
+    file, sent = Upload(b"RIFF" * 10), []
+
+    def answer(request: Any) -> Any:
+        sent.append(b"".join(request.stream))
+        usage = {"type": "duration", "seconds": 3}
+        return module.Response(200, json={"text": "hi", "usage": usage})
+
+    with capture_events() as events, module.Client(transport=module.MockTransport(answer)) as http:
+        http.post(
+            "https://api.openai.com/v1/audio/transcriptions",
+            data={"model": "whisper-1", "prompt": "x" * 5000},
+            files={"file": ("a.wav", file)},
+        )
+    (event,) = events
+    assert event["model_requested"] == "whisper-1"
+    assert event["other_units"] == {"audio_seconds": 3}
+    assert sent[0].count(b"RIFF") == 10
+    assert file.reads == 2, "the client read it once, to its end"
+
+
+def test_a_redirect_that_nobody_follows_is_no_attempt(module: ModuleType) -> None:
+    def answer(_: Any) -> Any:
+        return module.Response(307, headers={"location": "https://api.openai.com/v2"})
+
+    with capture_events() as events, module.Client(transport=module.MockTransport(answer)) as http:
+        http.post("https://api.openai.com/v1/chat/completions", json={"model": "m"})
+    assert events == []
 
 
 def test_the_tap_leaves_no_trace_when_removed(module: ModuleType) -> None:

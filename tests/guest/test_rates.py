@@ -25,12 +25,19 @@ BOOK = PriceBook(
     (
         ModelRow("openai", "gpt-4o-mini", '{"starts_with":"gpt-4o-mini"}'),
         ModelRow("tools", "serp.search", '{"equals":"serp.search"}'),
+        ModelRow("openai", "gpt-4o-mini", '{"equals":"ours"}', layer="override", region_class="eu"),
     ),
     (
         RateRow.make("openai", "gpt-4o-mini", "input", 150_000_000),
         RateRow.make("openai", "gpt-4o-mini", "input", 75_000_000, batch=True),
         RateRow.make("openai", "gpt-4o-mini", "output", 600_000_000),
         RateRow.make("tools", "serp.search", "requests", 10_000_000_000_000),
+        RateRow.make(
+            "openai", "gpt-4o-mini", "input", 100_000_000, layer="contract", tenant="acme"
+        ),
+        RateRow.make("vllm", "llama", "input", 0),
+        RateRow.make("vllm", "llama", "output", 0, min_quantity=1000),
+        RateRow.make("vllm", "llama", "duration_ms", 30_000_000_000),
     ),
 )
 
@@ -67,16 +74,22 @@ def rates(book: PriceBook | None = BOOK) -> Rates:
         {"usage_source": "estimated"},
         {"segments": [Segment("gpt-4o-mini", {"input": 400}), Segment("other", {"output": 1})]},
         {"segments": [Segment("gpt-4o-mini", {"input": 400})]},
+        {"deployment": "ours", "model_requested": None},
+        {"provider": "vllm", "model_requested": "llama"},
+        {"provider": "vllm", "model_requested": "llama", "usage": {}, "billed": "possible"},
+        {"provider": "vllm", "model_requested": "llama", "segments": [Segment("llama", {})]},
     ],
     ids=str,
 )
-def test_the_local_cost_is_the_servers_cost(more: dict[str, Any]) -> None:
+@pytest.mark.parametrize("tenant", ["acme", "globex"])
+def test_the_local_cost_is_the_servers_cost(more: dict[str, Any], tenant: str) -> None:
     given = reading(**more)
     fields = {name: getattr(given, name) for name in Reading.__dataclass_fields__}
     fields["segments"] = [{"model": s.model, "usage": s.usage} for s in given.segments]
+    fields |= {"tenant_id": tenant, "started_at": AT, "ended_at": AT + 1_234_567}
     priced = price_call(BOOK, call_of(fields, at=AT))
     expected = None if priced.price_basis == "unpriced" else priced.cost_nanos
-    assert rates().cost(given, AT) == expected
+    assert rates().cost(given, AT, tenant, 1_234_567) == expected
 
 
 def test_without_a_book_nothing_has_a_price_but_what_was_stated() -> None:
@@ -104,7 +117,7 @@ def test_the_snapshot_is_fetched_kept_and_revalidated(collector: Collector, tmp_
 
 def test_a_damaged_or_foreign_snapshot_is_no_price(collector: Collector, tmp_path: Path) -> None:
     kept = tmp_path / "prices.json"
-    kept.write_text('{"version": 1, "hash": "x", "models": [], "rates": []}')
+    kept.write_text('{"version": 2, "hash": "x", "models": [], "rates": []}')
     transport = Transport(collector.url, "")
     made = Rates(kept)
     made.refresh(transport)
@@ -123,6 +136,12 @@ def test_live_totals_are_priced_once_prices_are_there(collector: Collector, tmp_
         outlay.record("tool", name="serp.search", provider="tools", units={"requests": 2})
         now = outlay.current().request
     assert (now.cost_nanos, now.unpriced) == (20_000_000, 0)
+    for tenant, cost in (("acme", 100_000), ("globex", 150_000)):
+        with outlay.context(tenant=tenant):
+            outlay.record(
+                "chat", name="", model="gpt-4o-mini", provider="openai", units={"input": 1000}
+            )
+            assert outlay.current().request.cost_nanos == cost
 
 
 def _settled(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:

@@ -119,3 +119,9 @@ def test_what_clients_try_again() -> None:
     assert again == [200, 408, 409, 429, 500, 503, 529]
     assert is_retryable("timeout", None)
     assert not is_retryable("ok", 200)
+
+
+def test_a_client_that_counts_its_attempts_is_believed_whatever_the_status() -> None:
+    memory = Memory()
+    memory.failed(failure(attempt=0, retryable=False))
+    assert begin(memory, retry_count=1).call_id == "c"

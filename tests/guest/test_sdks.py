@@ -87,7 +87,7 @@ class Provider:
 def provider(
     loopback: Callable[[Callable[..., Answer]], Loopback], monkeypatch: pytest.MonkeyPatch
 ) -> Provider:
-    # With aiohttp installed google-genai takes it for async calls, and no tap sees those.
+    # Its async calls over aiohttp are in test_aiohttp_tap; here they go over httpx2.
     monkeypatch.setattr("google.genai._api_client.has_aiohttp", False)
     return Provider(loopback)
 

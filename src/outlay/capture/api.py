@@ -217,8 +217,25 @@ def record(
     ended_at: int | datetime | None = None,
     labels: Mapping[str, Any] | None = None,
     event_id: str | uuid.UUID | None = None,
+    response_id: str | None = None,
+    provider_request_id: str | None = None,
 ) -> str:
     """Record one billable thing that no tap sees, and return its event id.
+
+    One line is enough where no tap reaches:
+
+        outlay.record("tool", name="serp.search", units={"requests": 1}, provider="serpapi")
+        outlay.record("retrieval", name="docs.query", units={"read_units": 5},
+                      provider="pinecone", model="serverless")
+        outlay.record("embeddings", name="embed", units={"input": 812},
+                      provider="voyageai", model="voyage-3-large")
+        outlay.record("rerank", name="rerank", units={"search_units": 1},
+                      provider="cohere", model="rerank-v3.5")
+
+    The price is that of `provider` and `model` in the price book, unit by unit, unless the cost is
+    given. A framework's hook that reports a call to a model names the `provider` with the
+    `response_id` or `provider_request_id` of its reply: if a tap in this process has recorded the
+    call, or records it later, there is one event, the first.
 
     Args:
         operation: `tool`, `retrieval`, `gpu`, `storage`, … (see the event's vocabulary).
@@ -234,9 +251,12 @@ def record(
         labels: added to the context's.
         event_id: your own UUID version 7, to record the same thing twice without counting twice;
             any other text works together with `started_at`.
+        response_id: the provider's id of the response, such as `chatcmpl-…`.
+        provider_request_id: the provider's id of the request, from the reply's headers.
 
     Returns:
-        The event's id; empty when metering is off.
+        The event's id, which is that of the event recorded before if the call is known; empty when
+        metering is off.
     """
     runtime = active()
     if runtime is None:
@@ -245,7 +265,8 @@ def record(
     return recording.make(
         runtime, operation, name=name, units=units, provider=provider, model=model,
         cost_nanos=cost_nanos, cost_usd=cost_usd, status=status, started_at=started_at,
-        ended_at=ended_at, labels=labels, event_id=event_id,
+        ended_at=ended_at, labels=labels, event_id=event_id, response_id=response_id,
+        provider_request_id=provider_request_id,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 A tap calls `begin`, then `response`, then `take` or `feed` for the body, then `end` once; every
 method swallows its own errors. It owns the attempt's times and its place among its retries, and
-what the caller sees of an edited stream.
+what the caller sees of an edited stream. Replies that tell of other calls (batch results) give an
+event for each of these; a call that a gateway of ours has recorded gives none, and is only counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, Final
 
 from outlay.capture import events, forks
 from outlay.capture.guard import caught
-from outlay.capture.ids import new_id
+from outlay.capture.ids import UUID7, new_id
+from outlay.capture.once import derive
 from outlay.capture.retries import FIRST, Failure, Place, is_retryable, owner
 from outlay.capture.runtime import Runtime
 from outlay.capture.scope import Scope, text, working_scope
@@ -23,8 +25,27 @@ from outlay.wire.include_usage import UsageChunkFilter, add_include_usage
 from outlay.wire.registry import Route, open_reader
 
 RETRY_COUNT_HEADER: Final = "x-stainless-retry-count"
-HEADERS: Final = READ_HEADERS | {RETRY_COUNT_HEADER, "content-encoding"}
+AWS_CALL_HEADER: Final = "amz-sdk-invocation-id"
+"""The same on every attempt of one call of an AWS SDK."""
+AWS_ATTEMPT_HEADER: Final = "amz-sdk-request"
+"""An AWS SDK's number of the attempt: `attempt=1; max=3`."""
+EVENT_ID_HEADER: Final = "outlay-event-id"
+"""Where a gateway of ours names the event that it has recorded for the call."""
+HEADERS: Final = READ_HEADERS | {
+    RETRY_COUNT_HEADER, AWS_CALL_HEADER, AWS_ATTEMPT_HEADER, EVENT_ID_HEADER, "content-encoding",
+}  # fmt: skip
 """All headers that a tap needs to hand over, in lower case."""
+
+MAX_PIECE_BYTES: Final = 256 * 1024
+"""Fed to a reader at once, so that what it has `ready` stays little."""
+
+_CONNECT: Final = frozenset(
+    {
+        "ConnectError", "ConnectionRefusedError", "gaierror", "NewConnectionError",
+        "ClientConnectorError",
+    }
+)  # fmt: skip
+"""Exceptions of httpx, Python, urllib3 and aiohttp: nothing was sent."""
 
 
 class Attempt:
@@ -32,7 +53,7 @@ class Attempt:
 
     __slots__ = (
         "_decoder", "_ended", "_filter", "_first_byte", "_hiding", "_key", "_owner", "_place",
-        "_reader", "_request", "_runtime", "_scope", "_started_at", "_ticks",
+        "_reader", "_request", "_runtime", "_scope", "_stamped", "_started_at", "_ticks",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +64,8 @@ class Attempt:
         request: Request,
         key: tuple[str, int],
         place: Place,
+        *,
+        private: bool = False,
     ) -> None:
         self._runtime = runtime
         self._reader = reader
@@ -51,6 +74,8 @@ class Attempt:
         self._key = key
         self._owner = owner()
         self._place = place
+        self._stamped = "" if private else None
+        """The event that a gateway of ours has recorded for this attempt; `None`: none is there."""
         self._decoder: Decoder | None = None
         self._filter: UsageChunkFilter | None = None
         self._hiding = False
@@ -70,15 +95,15 @@ class Attempt:
             return None
         runtime.wake()
         scope = working_scope()
-        key = (request.url, hash(request.body))
         headers = request.headers
-        count = _retry_count(headers[RETRY_COUNT_HEADER]) if RETRY_COUNT_HEADER in headers else 0
+        key = (request.url, hash(headers.get(AWS_CALL_HEADER) or request.body))
+        count = _retry_count(headers)
         place = FIRST
         if count or scope.memory.failures:
             place = scope.memory.begin(
                 key, span_id=scope.span_id, retry_count=count, now=time.monotonic()
             )
-        return cls(runtime, reader, scope, request, key, place)
+        return cls(runtime, reader, scope, request, key, place, private=route.private)
 
     def body_with_usage(self) -> bytes | None:
         """Return the body to send so that the stream tells its usage; `None`: send it as it is."""
@@ -98,6 +123,10 @@ class Attempt:
         """Take the response line and headers (names lower case)."""
         self._request = None  # a long stream must not keep the prompt alive
         try:
+            # Anybody could send the header: only who was named in the settings is believed.
+            if self._stamped is not None and EVENT_ID_HEADER in headers:
+                stamped = headers[EVENT_ID_HEADER]
+                self._stamped = stamped.lower() if UUID7.fullmatch(stamped) else ""
             self._reader.response(status, headers)
         except Exception as error:
             caught("attempt.response", error)
@@ -115,7 +144,13 @@ class Attempt:
     def feed(self, chunk: bytes) -> None:
         """Take decoded body bytes."""
         try:
-            self._reader.feed(chunk)
+            if len(chunk) > MAX_PIECE_BYTES:
+                self._feed(chunk)
+                return
+            reader = self._reader
+            reader.feed(chunk)
+            if reader.ready:
+                self._record_ready()
         except Exception as error:
             caught("attempt.feed", error)
 
@@ -125,7 +160,7 @@ class Attempt:
             self._first_byte = time.perf_counter_ns()
         try:
             decoder = self._decoder
-            self._reader.feed(chunk if decoder is None else decoder.feed(chunk))
+            self.feed(chunk if decoder is None else decoder.feed(chunk))
         except Exception as error:
             caught("attempt.feed", error)
         if self._filter is None:
@@ -141,7 +176,7 @@ class Attempt:
         """Return what the caller has not seen yet when the body is over."""
         try:
             if self._decoder is not None:
-                self._reader.feed(self._decoder.flush())
+                self.feed(self._decoder.flush())
         except Exception as error:
             caught("attempt.feed", error)
         held, self._filter = self._filter, None
@@ -158,16 +193,36 @@ class Attempt:
             caught("attempt.end", problem)
             self._runtime.stats.drop("internal_error")
 
+    def _feed(self, data: bytes) -> None:
+        """Feed what may be much, in pieces."""
+        for at in range(0, len(data), MAX_PIECE_BYTES):
+            self.feed(data[at : at + MAX_PIECE_BYTES])
+
     def _finish(self, complete: bool, error: str | None) -> None:
         now = time.perf_counter_ns()
-        reading = self._reader.finish(complete=complete, error=error)
+        runtime, reader = self._runtime, self._reader
+        reading = reader.finish(complete=complete, error=error)
+        if reader.ready:
+            self._record_ready()
         if reading.surface.endswith(".free"):
+            if reading.job and reading.created_at is not None:
+                runtime.once.job_made(reading.provider, reading.job, reading.created_at)
             return
         if error == "cancelled" and reading.status == "error":
             reading.status = "aborted"
         place = self._place
-        event_id = new_id()
+        stamped = self._stamped
+        event_id = stamped or new_id()
+        if reading.once and not stamped:
+            if reading.job or "retrieved" in reading.findings:
+                self._record_other(reading)  # what it tells of was not made by this attempt
+                return
+            event_id = derive(reading, time.time_ns() // 1000)[0]
+            if not runtime.once.first(event_id):
+                return
         call_id = place.call_id or event_id
+        if reading.billed != "no" and runtime.once.tapped(reading, event_id) != event_id:
+            return
         started_at = self._started_at // 1000
         elapsed = now - self._ticks
         fields: dict[str, Any] = {}
@@ -181,10 +236,47 @@ class Attempt:
         events.fill(fields, reading)
         if reading.status in ("error", "timeout"):
             self._remember(reading, call_id, fallback_from)
-        runtime = self._runtime
-        head = events.head(event_id, call_id, started_at, elapsed)
-        runtime.submit(fields, self._scope, f"{head},{events.words(reading)}")
-        runtime.tally.add(self._scope.counters, reading, started_at, place.attempt)
+        if not stamped:
+            head = events.head(event_id, call_id, started_at, elapsed)
+            runtime.submit(fields, self._scope, f"{head},{events.words(reading)}")
+        scope = self._scope
+        runtime.tally.add(
+            scope.counters, reading, started_at, place.attempt, runtime.tenant(scope),
+            elapsed // 1000,
+        )  # fmt: skip
+
+    def _record_ready(self) -> None:
+        """Record what the reply has told of other calls so far."""
+        ready = self._reader.ready
+        for reading in ready:
+            try:
+                self._record_other(reading)
+            except Exception as problem:
+                caught("attempt.ready", problem)
+                self._runtime.stats.drop("internal_error")
+        ready.clear()
+
+    def _record_other(self, reading: Reading) -> None:
+        """Record a call that this attempt did not make: how long it took is not known."""
+        runtime, scope = self._runtime, self._scope
+        if reading.created_at is None and reading.job:
+            reading.created_at = runtime.once.job_time(reading.provider, reading.job)
+        event_id, started_at = derive(reading, time.time_ns() // 1000)
+        if reading.once and not runtime.once.first(event_id):
+            return
+        if reading.billed != "no" and runtime.once.tapped(reading, event_id) != event_id:
+            return
+        if reading.created_at is not None and reading.created_at != started_at:
+            reading.find("read_late")
+        fields: dict[str, Any] = {
+            "event_id": event_id,
+            "call_id": event_id,
+            "started_at": started_at,
+            "ended_at": started_at,
+        }
+        events.fill(fields, reading)
+        runtime.submit(fields, scope, events.words(reading))
+        runtime.tally.add(scope.counters, reading, started_at, 0, runtime.tenant(scope))
 
     def _remember(self, reading: Reading, call_id: str, fallback_from: str | None) -> None:
         self._scope.memory.failed(
@@ -206,10 +298,11 @@ class Attempt:
 def error_class(error: BaseException) -> str:
     """Name a transport failure: `timeout`, `connect`, `cancelled`, or the exception's own name."""
     names = [cls.__name__ for cls in type(error).__mro__]
+    # First, since urllib3 derives its own from a timeout.
+    if not _CONNECT.isdisjoint(names):
+        return "connect"
     if any("Timeout" in name for name in names):
         return "timeout"
-    if any(name in ("ConnectError", "ConnectionRefusedError", "gaierror") for name in names):
-        return "connect"
     if any(name in ("CancelledError", "Cancelled") for name in names):
         return "cancelled"
     return text(names[0], 64)
@@ -224,8 +317,18 @@ def _replaced(place: Place, reading: Reading) -> str | None:
     return None if same else before.model
 
 
-def _retry_count(count: str) -> int:
-    return int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
+def _retry_count(headers: Mapping[str, str]) -> int:
+    """Return how many attempts of the call the client says it made before."""
+    count, before = headers.get(RETRY_COUNT_HEADER), 0
+    if count is None:
+        if AWS_ATTEMPT_HEADER not in headers:
+            return 0
+        # AWS counts from 1; other parts of the value come in any order.
+        parts = headers[AWS_ATTEMPT_HEADER].replace(" ", "").split(";")
+        count = next((p[8:] for p in parts if p.startswith("attempt=")), "")
+        before = 1
+    whole = count.isascii() and count.isdigit() and len(count) < 4
+    return max(0, int(count) - before) if whole else 0
 
 
 def _left(held: UsageChunkFilter) -> bytes:

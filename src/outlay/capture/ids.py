@@ -1,14 +1,22 @@
 """Identifiers of requests, traces, spans and events, from randomness drawn in blocks.
 
 An id costs no system call of its own. A forked child drops what its parent drew, so that the two
-never hand out the same id.
+never hand out the same id. `once_id` is the exception: made of what it names, with no randomness.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import time
 from typing import Final
+
+from outlay.core.ids import RANDOM_BYTES, uuid7
+
+UUID7: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
+)
 
 PIECE_BYTES: Final = 16
 """Randomness of one id; shorter ids use the beginning of a piece."""
@@ -59,6 +67,18 @@ def new_id() -> str:
     """Return a UUID version 7."""
     time_digits = f"{time.time_ns() // 1_000_000:012x}"
     return f"{time_digits[:8]}-{time_digits[8:]}{_tail()}"
+
+
+def once_id(provider: str, once: str, unix_ms: int) -> str:
+    """Return the UUID version 7 that every process makes for one response.
+
+    Args:
+        provider: who made the response.
+        once: what tells the response from all others of that provider.
+        unix_ms: the response's own time, alike for all who read it.
+    """
+    digest = hashlib.sha256(f"{provider}|{once}".encode("utf-8", "replace")).digest()
+    return uuid7(unix_ms, digest[:RANDOM_BYTES])
 
 
 def new_trace_id() -> str:

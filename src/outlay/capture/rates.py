@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from outlay.capture.guard import caught
 from outlay.capture.transport import Transport
-from outlay.core.calls import call_of
-from outlay.core.prices import PriceBook
+from outlay.core.calls import call_of, duration_ms
+from outlay.core.prices import NO_RATES, PriceBook
 from outlay.core.rates import price_speed, price_tier
 from outlay.core.rating import UNPRICED, price_call, rate
 from outlay.core.units import input_total
@@ -39,54 +39,61 @@ class Rates:
         self._cache_read = False
         self._next_at = 0.0
 
-    def cost(self, reading: Reading, at: int) -> int | None:
+    def cost(self, reading: Reading, at: int, tenant: str = "", took_us: int = 0) -> int | None:
         """Return what an attempt costs in nano-dollars; `None` when no price is known.
 
         Agrees with `core.rating.price_call`; calls without parts take a shorter way.
+
+        Args:
+            reading: what the attempt's codec read.
+            at: when it started, microseconds UTC.
+            tenant: whose call it is.
+            took_us: how long it took, in microseconds.
         """
         if reading.provider_cost_nanos is not None:
             return reading.provider_cost_nanos
         usage = reading.usage
         if reading.billed == "no":
             return 0
-        if not usage:
-            return None if reading.billed == "possible" else 0
         book = self.book
         if book is None:
-            return None
+            return 0 if not usage and reading.billed != "possible" else None
         if reading.segments:
             parts = [{"model": s.model, "usage": s.usage} for s in reading.segments]
             fields = {name: getattr(reading, name) for name in _CALL_FIELDS}
-            return _total(book, {**fields, "segments": parts, "usage": usage}, at)
+            fields |= {"segments": parts, "usage": usage, "tenant_id": tenant}
+            return _total(book, {**fields, "started_at": at, "ended_at": at + took_us}, at)
         names = [
             name
             for name in (reading.model_served, reading.model_requested, reading.deployment)
             if name
         ]
-        found = book.resolve(reading.provider, names)
-        if found is None:
-            return None
-        tier, batch_tier = price_tier(reading.tier_served, reading.tier_requested)
-        rates = book.rate_set(
-            found.provider, found.model, host_class=reading.host_class,
-            region_class=reading.region_class, tier=tier, batch=reading.batch or batch_tier,
-            speed=price_speed(reading.speed), at=at, input_total=input_total(usage),
-        )  # fmt: skip
+        found = book.resolve(reading.provider, names, tenant)
+        rates = NO_RATES
+        if found is not None:
+            tier, batch_tier = price_tier(reading.tier_served, reading.tier_requested)
+            rates = book.rate_set(
+                found.provider, found.model, host_class=reading.host_class,
+                region_class=reading.region_class or found.region_class, tier=tier,
+                batch=reading.batch or batch_tier, speed=price_speed(reading.speed),
+                tenant=tenant, at=at, input_total=input_total(usage),
+            )  # fmt: skip
         total = 0
-        for line in rate(usage, rates):
+        lines = rate(usage, rates, duration_ms=duration_ms(took_us, None))
+        for line in lines:
             if line.basis == UNPRICED:
                 return None
             total += line.nanos
-        return total
+        return None if not lines and reading.billed == "possible" else total
 
-    def cost_of_fields(self, fields: Mapping[str, Any], at: int) -> int | None:
+    def cost_of_fields(self, fields: Mapping[str, Any], at: int, tenant: str = "") -> int | None:
         """Return what an event made by `record` costs; `None` when no price is known."""
         stated = fields.get("provider_cost_nanos")
         if stated is not None:
             return int(stated)
         if self.book is None:
             return None
-        return _total(self.book, fields, at)
+        return _total(self.book, {**fields, "tenant_id": tenant}, at)
 
     def refresh(self, transport: Transport | None) -> None:
         """Read the kept snapshot, and ask the server for a newer one when it is time."""

@@ -7,7 +7,6 @@ and left out; the event is made all the same.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -17,16 +16,13 @@ from typing import Any, Final
 
 from outlay.capture.events import put_usage
 from outlay.capture.guard import warn_once
-from outlay.capture.ids import new_id
+from outlay.capture.ids import UUID7, new_id
 from outlay.capture.runtime import Runtime
 from outlay.capture.scope import Scope, label_map, text, working_scope
 from outlay.core.event import MAX_COUNT, MAX_LABELS, VALUES
 from outlay.core.ids import RANDOM_BYTES, uuid7
 from outlay.core.money import MAX_NANOS, nanos_from_usd
 
-_UUID7: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
-)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -49,6 +45,8 @@ def make(
     ended_at: Time | None,
     labels: Mapping[str, Any] | None,
     event_id: str | uuid.UUID | None,
+    response_id: str | None,
+    provider_request_id: str | None,
 ) -> str:
     """Make and store one event and return its id; arguments as in `outlay.record`."""
     now = time.time_ns() // 1000
@@ -57,6 +55,11 @@ def make(
     start = started if started is not None else ended if ended is not None else now
     end = max(start, ended if ended is not None else now if started is not None else start)
     made_id = _event_id(event_id, started)
+    names = (_name(response_id), _name(provider_request_id))
+    if provider and any(names):
+        known = runtime.once.told(text(provider), names, made_id)
+        if known != made_id:
+            return known
     usage = _usage(units)
     fields: dict[str, Any] = {
         "event_id": made_id,
@@ -74,14 +77,22 @@ def make(
         fields["provider"] = text(provider)
     if model:
         fields["model_requested"] = text(model)
+    if names[0]:
+        fields["response_id"] = names[0]
+    if names[1]:
+        fields["provider_request_id"] = names[1]
     put_usage(fields, usage)
     stated = _stated(cost_nanos, cost_usd)
     if stated is not None:
         fields["provider_cost_nanos"] = stated
     scope = _labelled(working_scope(), labels)
     runtime.submit(fields, scope)
-    runtime.tally.add(scope.counters, fields, start)
+    runtime.tally.add(scope.counters, fields, start, tenant=runtime.tenant(scope))
     return made_id
+
+
+def _name(value: str | None) -> str | None:
+    return text(value) if value else None
 
 
 def _choice(name: str, value: str, instead: str) -> str:
@@ -115,7 +126,7 @@ def _event_id(value: str | uuid.UUID | None, started: int | None) -> str:
     if value is None:
         return new_id()
     given = str(value)
-    if _UUID7.fullmatch(given):
+    if UUID7.fullmatch(given):
         return given.lower()
     if started is not None:
         digest = hashlib.sha256(given.encode("utf-8", "replace")).digest()

@@ -100,7 +100,8 @@ class Memory:
         me = owner()
         mine = [f for f in tuple(self.failures)[::-1] if _same_or_over(f.owner, me)]
         for failure in mine:
-            repeats = failure.retryable and failure.key == key
+            # A client that counts knows better than the status whether this is a repeat.
+            repeats = failure.key == key and (failure.retryable or retry_count > 0)
             if repeats and now - failure.at <= RETRY_WINDOW_S and self._take(failure):
                 number = max(retry_count, failure.attempt + 1)
                 return Place(failure.call_id, min(number, MAX_ATTEMPT), failure.fallback_from)

@@ -18,6 +18,7 @@ from outlay.capture import forks
 from outlay.capture.counts import Stats
 from outlay.capture.events import Defaults, attribution, encode
 from outlay.capture.guard import caught, guarded, warn_once
+from outlay.capture.once import Once
 from outlay.capture.rates import Rates
 from outlay.capture.scope import Scope
 from outlay.capture.ship import Shipper
@@ -47,6 +48,7 @@ class Runtime:
             tenant=settings.tenant, service=settings.service, environment=settings.environment
         )
         self.stats = Stats()
+        self.once = Once()
         self.spool: Spool | None = None
         self.shipper: Shipper | None = None
         self.ships = False
@@ -101,6 +103,10 @@ class Runtime:
         shipper = self.shipper
         if shipper is not None and not shipper.running:
             shipper.start()
+
+    def tenant(self, scope: Scope) -> str:
+        """Return whose work a scope's events are, as `submit` writes it."""
+        return scope.values.get("tenant_id") or self.defaults.fields["tenant_id"]
 
     def submit(self, fields: dict[str, Any], scope: Scope, encoded: str = "") -> None:
         """Store one event; `encoded` is the part of it that is JSON text already."""

@@ -19,7 +19,7 @@ from outlay.wire.base import Reading
 MAX_WAITING: Final = 512
 """Attempts that wait to be counted; the next one counts them all."""
 
-_Entry = tuple[tuple[Counter, ...], Reading | Mapping[str, Any], int, int]
+_Entry = tuple[tuple[Counter, ...], Reading | Mapping[str, Any], int, int, str, int]
 
 
 class Tally:
@@ -39,9 +39,11 @@ class Tally:
         what: Reading | Mapping[str, Any],
         at: int,
         attempt: int = 0,
+        tenant: str = "",
+        took_us: int = 0,
     ) -> None:
         """Count one event: a reading, or the fields of a recorded event, begun at `at`."""
-        self._waiting.append((counters, what, at, attempt))
+        self._waiting.append((counters, what, at, attempt, tenant, took_us))
         if len(self._waiting) > MAX_WAITING:
             self.settle()
 
@@ -63,12 +65,14 @@ class Tally:
         what: Reading | Mapping[str, Any],
         at: int,
         attempt: int,
+        tenant: str,
+        took_us: int,
     ) -> None:
         if isinstance(what, Reading):
-            cost, status = self._rates.cost(what, at), what.status
+            cost, status = self._rates.cost(what, at, tenant, took_us), what.status
             tokens = what.input_total + what.output_total
         else:
-            cost, status = self._rates.cost_of_fields(what, at), what["status"]
+            cost, status = self._rates.cost_of_fields(what, at, tenant), what["status"]
             tokens = sum(what.get(unit, 0) for unit in EVENT_UNITS)
         for counter in (*counters, self.process):
             counter.add(

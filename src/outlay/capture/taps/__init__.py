@@ -15,7 +15,16 @@ from typing import Any, Final
 
 from outlay.capture.guard import caught
 
-TAPS: Final = {"httpx": "outlay.capture.taps.http", "httpx2": "outlay.capture.taps.http"}
+TAPS: Final = {
+    "aiohttp": "outlay.capture.taps.aiohttp",
+    "grpc": "outlay.capture.taps.grpc",
+    "httpx": "outlay.capture.taps.http",
+    "httpx2": "outlay.capture.taps.http",
+    "urllib3": "outlay.capture.taps.urllib3",  # requests and botocore send through it
+    "websockets.asyncio.client": "outlay.capture.taps.websockets",
+    "websockets.legacy.client": "outlay.capture.taps.websockets",
+    "websockets.sync.client": "outlay.capture.taps.websockets",
+}
 """Client library to the module that taps it, through `install(module)`."""
 
 

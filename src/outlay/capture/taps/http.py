@@ -9,84 +9,80 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
-from outlay.capture.attempt import HEADERS, Attempt
+from outlay.capture.attempt import Attempt
 from outlay.capture.guard import caught
 from outlay.capture.runtime import Runtime, active
-from outlay.wire.base import Request
+from outlay.capture.taps.shared import MARK, begin, inside, is_answer, mark, picked, restore
 
-_inside: ContextVar[bool] = ContextVar("outlay_inside_send", default=False)
-"""Set while a metered `send` runs: a client that delegates to another counts once."""
-
-_MARK = "__outlay_tap__"
+MAX_FORM_FIELDS: Final = 64
+"""Fields of a multipart upload that are looked at."""
+MAX_FORM_VALUE_BYTES: Final = 1024
+"""A longer field is no name of a model."""
 
 
 def install(module: ModuleType) -> None:
     """Tap a module that is `httpx` or `httpx2`; a second time does nothing."""
     sync_tee = type("OutlayStream", (_SyncTee, module.SyncByteStream), {})
     async_tee = type("OutlayStream", (_AsyncTee, module.AsyncByteStream), {})
-    if not hasattr(module.Client.send, _MARK):
+    if not hasattr(module.Client.send, MARK):
         module.Client.send = _tapped(module.Client.send, module.Request, sync_tee)
-    if not hasattr(module.AsyncClient.send, _MARK):
+    if not hasattr(module.AsyncClient.send, MARK):
         module.AsyncClient.send = _tapped_async(module.AsyncClient.send, module.Request, async_tee)
 
 
 def remove(module: ModuleType) -> None:
     """Take the tap off again, where nobody wrapped it since."""
     for client in (module.Client, module.AsyncClient):
-        if hasattr(client.send, _MARK):
-            client.send = client.send.__wrapped__
+        restore(client, "send")
 
 
 def _tapped(original: Callable[..., Any], request_class: Any, tee: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def send(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
-        if runtime is None or _inside.get():
+        if runtime is None or inside.get():
             return original(*args, **kwargs)
         sending = _Sending.begin(runtime, args, kwargs, request_class)
         if sending is None:
             return original(*args, **kwargs)
-        token = _inside.set(True)
+        token = inside.set(True)
         try:
             response = original(*sending.args, **sending.kwargs)
         except BaseException as error:
             sending.failed(error)
             raise
         finally:
-            _inside.reset(token)
+            inside.reset(token)
         sending.answered(response, tee)
         return response
 
-    setattr(send, _MARK, True)
-    return send
+    return mark(send)  # type: ignore[no-any-return]
 
 
 def _tapped_async(original: Callable[..., Any], request_class: Any, tee: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     async def send(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
-        if runtime is None or _inside.get():
+        if runtime is None or inside.get():
             return await original(*args, **kwargs)
         sending = _Sending.begin(runtime, args, kwargs, request_class)
         if sending is None:
             return await original(*args, **kwargs)
-        token = _inside.set(True)
+        token = inside.set(True)
         try:
             response = await original(*sending.args, **sending.kwargs)
         except BaseException as error:
             sending.failed(error)
             raise
         finally:
-            _inside.reset(token)
+            inside.reset(token)
         sending.answered(response, tee)
         return response
 
-    setattr(send, _MARK, True)
-    return send
+    return mark(send)  # type: ignore[no-any-return]
 
 
 class _Sending:
@@ -114,9 +110,7 @@ class _Sending:
             route = runtime.route(method, url)
             if route is None:
                 return None
-            attempt = Attempt.begin(
-                runtime, Request(method, url, _headers(request), _body(request)), route
-            )
+            attempt = begin(runtime, route, method, url, request.headers.raw, _body(request))
             if attempt is None:
                 return None
             sending = cls(attempt, request, args, kwargs)
@@ -162,7 +156,9 @@ class _Sending:
         try:
             if self._sent is not self._request:
                 response.request = self._request
-            headers = _headers(response)
+            if not is_answer(response.status_code):
+                return
+            headers = picked(response.headers.raw)
             attempt.response(response.status_code, headers)
             if response.is_stream_consumed or response.is_closed:
                 attempt.feed(response.content)
@@ -175,27 +171,26 @@ class _Sending:
             attempt.end(complete=False)
 
 
-def _headers(message: Any) -> dict[str, str]:
-    return {
-        name: value.decode("latin-1")
-        for raw, value in message.headers.raw
-        if (name := _wanted(raw))
-    }
-
-
-@functools.lru_cache(maxsize=512)
-def _wanted(raw: bytes) -> str:
-    """Return the name of a header in lower case, or nothing if nobody looks at it."""
-    name = raw.decode("latin-1").lower()
-    return name if name in HEADERS else ""
-
-
 def _body(request: Any) -> bytes:
     try:
         content = request.content
     except Exception:
-        return b""  # a body that is streamed up: reading it here would use it up
+        # A body that is streamed up: reading it here would use it up.
+        return _form(getattr(request, "stream", None))
     return content if isinstance(content, bytes) else b""
+
+
+def _form(stream: Any) -> bytes:
+    """Return a multipart form without its files: its short fields name the model that is asked."""
+    boundary = getattr(stream, "boundary", None)
+    if not isinstance(boundary, bytes):
+        return b""
+    parts = []
+    for field in stream.fields[:MAX_FORM_FIELDS]:
+        value = None if hasattr(field, "file") else field.render_data()
+        if isinstance(value, bytes) and len(value) <= MAX_FORM_VALUE_BYTES:
+            parts.append(b"--%s\r\n%s%s\r\n" % (boundary, field.render_headers(), value))
+    return b"".join(parts) + b"--%s--\r\n" % boundary
 
 
 class _Tee:

@@ -1,0 +1,79 @@
+"""What the taps share: who meters a call when clients stack, and what of a message they hand over.
+
+A client that sends through another one (an SDK's transport over aiohttp, say) is metered by the
+outermost tap: it sets `inside`, and every tap further in lets the call pass. It touches no client
+library.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from outlay.capture.attempt import HEADERS, Attempt
+from outlay.capture.runtime import Runtime
+from outlay.wire.base import Request
+from outlay.wire.registry import Route
+
+inside: Final[ContextVar[bool]] = ContextVar("outlay_inside_send", default=False)
+"""Set while a metered call is on its way: the clients under it are part of the same attempt."""
+
+MARK: Final = "__outlay_tap__"
+"""The attribute that tells a tapped function."""
+
+
+def mark(tapped: Any) -> Any:
+    """Mark a function as the tap's own."""
+    setattr(tapped, MARK, True)
+    return tapped
+
+
+def restore(owner: Any, name: str) -> None:
+    """Put an original function back, where nobody wrapped the tapped one since."""
+    tapped: Any = getattr(owner, name)
+    if hasattr(tapped, MARK):
+        setattr(owner, name, tapped.__wrapped__)
+
+
+def begin(
+    runtime: Runtime,
+    route: Route,
+    method: str,
+    url: str,
+    headers: Iterable[tuple[bytes | str, Any]],
+    body: bytes,
+) -> Attempt | None:
+    """Start following a call."""
+    return Attempt.begin(runtime, Request(method, url, picked(headers), body), route)
+
+
+def picked(headers: Iterable[tuple[bytes | str, Any]]) -> dict[str, str]:
+    """Return the headers that somebody looks at, names in lower case."""
+    return {name: _text(value) for raw, value in headers if (name := _wanted(raw))}
+
+
+def body_bytes(body: Any) -> bytes:
+    """Return a request body that is in memory; a file or a generator is never touched."""
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    return bytes(body) if isinstance(body, bytearray) else b""
+
+
+def is_answer(status: int) -> bool:
+    """Tell whether a reply is one: a redirect or an upgrade generates nothing to record."""
+    return 200 <= status < 300 or status >= 400
+
+
+@functools.lru_cache(maxsize=512)
+def _wanted(raw: bytes | str) -> str:
+    """Return the name of a header in lower case, or nothing if nobody looks at it."""
+    name = _text(raw).lower()
+    return name if name in HEADERS else ""
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
