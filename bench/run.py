@@ -19,6 +19,7 @@ def main() -> int:
     commands = [
         ["sdk_overhead.py"],
         ["pricing.py"],
+        ["rate_jsonl.py"],
         ["pipeline.py"],
         ["freshness.py"],
         ["load_events.py", "--events", str(arguments.millions * 1_000_000), "--path", store],

@@ -6,8 +6,10 @@ Owns `Call` and the words that conditions are normalised to. It knows no prices.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from outlay.core import units
@@ -40,6 +42,14 @@ class Call:
     flags: tuple[str, ...] = ()
     modelled: bool = True
     """The call names a model; a tool known by its `name` alone has none that could be unknown."""
+    tenant: str = ""
+    plan: str = ""
+    feature: str = ""
+    duration_ms: int = 0
+    """How long the attempt took, in milliseconds begun; 0 where that is not known."""
+    max_tokens: int | None = None
+    succeeded: bool = True
+    """It counts where calls are sold: usage, not an adjustment, that ended well."""
 
 
 def call_of(fields: Mapping[str, Any], *, at: int) -> Call:
@@ -68,6 +78,13 @@ def call_of(fields: Mapping[str, Any], *, at: int) -> Call:
         segments=segments,
         flags=() if readable else ("bad_segments",),
         modelled=any(fields.get(name) for name in NAME_FIELDS),
+        tenant=fields.get("tenant_id") or "",
+        plan=fields.get("plan") or "",
+        feature=fields.get("feature") or "",
+        duration_ms=_duration_ms(fields),
+        max_tokens=fields.get("max_tokens"),
+        succeeded=(fields.get("status") or "ok") == "ok"
+        and (fields.get("kind") or "usage") == "usage",
     )
 
 
@@ -79,6 +96,41 @@ def model_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names that a call's model may be priced under, best first."""
     names = tuple(fields[name] for name in NAME_FIELDS if fields.get(name))
     return names or ((fields["name"],) if fields.get("name") else ())
+
+
+def duration_ms(took_us: int, latency_ms: float | None) -> int:
+    """Return how many milliseconds an attempt began; what its times say comes before its latency.
+
+    Args:
+        took_us: microseconds from its start to its end; not positive where that is not known.
+        latency_ms: as in the event.
+    """
+    took = 0
+    if took_us > 0:
+        took = -(-took_us // 1000)
+    elif latency_ms is not None and math.isfinite(latency_ms) and latency_ms > 0:
+        took = math.ceil(latency_ms)
+    return min(took, MAX_COUNT)
+
+
+def _duration_ms(fields: Mapping[str, Any]) -> int:
+    start, end = _micros(fields.get("started_at")), _micros(fields.get("ended_at"))
+    took = 0 if start is None or end is None else end - start
+    return duration_ms(took, fields.get("latency_ms"))
+
+
+def _micros(value: Any) -> int | None:
+    """Return a time as microseconds UTC; a datetime without a zone is UTC, as columns give it."""
+    if type(value) is int:
+        return value
+    if isinstance(value, datetime):
+        zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return (zoned - _EPOCH) // _MICROSECOND
+    return None
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def _segments(value: Any) -> tuple[tuple[tuple[str, Mapping[str, int]], ...], bool]:

@@ -19,7 +19,16 @@ MAX_CLAUSE_DEPTH: Final = 8
 MAX_NAME_CHARACTERS: Final = 512
 """A longer name is no model's name and resolves to nothing."""
 
-FINE_TUNED_PREFIX: Final = "ft:"
+FINE_TUNED: Final = "ft:"
+OWN_MODEL_MARKS: Final = (
+    ":ft-", "tunedmodels/", ":custom-model", ":imported-model", ":provisioned-model",
+)  # fmt: skip
+"""What a lower-case name holds that is a customer's own model, beside names that begin with `ft:`
+as at OpenAI and Mistral: OpenAI's old `BASE:ft-…`, Google's tuned models, and the ARNs of models
+that are customized, imported or rented by the hour on Bedrock."""
+
+BILLED_AS_REQUESTED: Final = frozenset(("aws",))
+"""Clouds whose prices go by the id in the request: what the reply names says less."""
 
 PROVIDER_ALIASES: Final[Mapping[str, str]] = {
     "azure-openai": "azure",
@@ -51,7 +60,9 @@ _PATHS: Final = (
     re.compile(r"^accounts/fireworks/(?:models|routers)/(.+)$"),
     re.compile(r"^(?:tuned)?models/(.+)$"),
 )
+_CLOUD_ID: Final = re.compile(r"arn:|[a-z][a-z0-9-]*\.[a-z]")
 _REGION_PREFIX: Final = re.compile(r"^(?:global|us-gov|us|eu|apac|au|jp|in|ca|sa|me|af)\.(?=[a-z])")
+_UNVERSIONED: Final = re.compile(r"openai\.gpt-oss-\d+b")
 _DATE_SUFFIX: Final = re.compile(r"(?:-20\d\d-\d\d-\d\d|[-@]20\d{6}|@(?:latest|default))$")
 _COMPACT_DATE: Final = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$")
 
@@ -62,15 +73,27 @@ def canonical_provider(provider: str) -> str:
     return PROVIDER_ALIASES.get(lower, lower)
 
 
+def own_model_mark(name: str) -> str:
+    """Return the mark that tells a customer's own model in a lower-case name, or nothing."""
+    if name.startswith(FINE_TUNED):
+        return FINE_TUNED
+    return next((mark for mark in OWN_MODEL_MARKS if mark in name), "")
+
+
+def is_cloud_id(name: str) -> bool:
+    """Tell whether a lower-case name is a Bedrock id: an ARN, or `[region.]maker.model`."""
+    return _CLOUD_ID.match(name) is not None
+
+
 def name_forms(provider: str, name: str) -> Iterator[tuple[str, str]]:
     """Yield `(rewrites, form)` for a lower-case name, the name itself first.
 
-    `rewrites` names what was done, joined by `+`, and is empty for the name itself. A fine-tuned
-    name (`ft:`) has no other form: it is never priced as its base model.
+    `rewrites` names what was done, joined by `+`, and is empty for the name itself. A customer's
+    own model has no other form: it is never priced as its base model.
     """
     seen = {name}
     yield "", name
-    if name.startswith(FINE_TUNED_PREFIX):
+    if own_model_mark(name):
         return
     forms = [("", name)]
     for rule, rewrite in _REWRITES:
@@ -91,6 +114,12 @@ def _strip_path(provider: str, name: str) -> str:
     return rest if slash and canonical_provider(maker) == provider else ""
 
 
+def _bedrock_version(provider: str, name: str) -> str:
+    """Return the id with the version that Bedrock's OpenAI-shaped endpoint leaves out."""
+    short = provider == "aws" and _UNVERSIONED.fullmatch(name) is not None
+    return f"{name}-1:0" if short else ""
+
+
 def _strip_region_prefix(_: str, name: str) -> str:
     return _REGION_PREFIX.sub("", name)
 
@@ -106,6 +135,7 @@ def _strip_date(_: str, name: str) -> str:
 _REWRITES: Final[tuple[tuple[str, Callable[[str, str], str]], ...]] = (
     ("strip_path", _strip_path),
     ("dash_date", _dash_date),
+    ("bedrock_version", _bedrock_version),
     ("strip_region_prefix", _strip_region_prefix),
     ("strip_date", _strip_date),
 )

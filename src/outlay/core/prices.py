@@ -1,8 +1,9 @@
-"""The price book: finds the model that a name means, and the rates of one call.
+"""The price book: the model that a name means, and the rates of one call.
 
-Owns `PriceBook`, name resolution and the book's snapshot; rows and their order are in
-`core.rates`, names in `core.match`. Pure: the time of the call is passed in. Nothing falls back
-silently: the rule that was used is part of the answer, and what no row prices stays unpriced.
+Owns `PriceBook` and its snapshot; names are resolved in `core.names`, rows and their order are in
+`core.rates`, what usage is sold for in `core.sell`. Pure: the time of the call is passed in.
+Nothing falls back silently: the rule that was used is part of the answer, and what no row prices
+stays unpriced.
 """
 
 from __future__ import annotations
@@ -11,23 +12,14 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from outlay.core.match import (
-    FINE_TUNED_PREFIX,
-    GUESSED_REWRITES,
-    MAX_NAME_CHARACTERS,
-    PROVIDER_FALLBACKS,
-    Predicate,
-    canonical_provider,
-    compile_clause,
-    name_forms,
-)
+from outlay.core.calls import Call
+from outlay.core.match import canonical_provider
+from outlay.core.names import Names, Resolution
 from outlay.core.rates import (
     CONTRACT,
-    DAY_US,
     LAYERS,
     NO_RATES,
     RATE_ID_CHARACTERS,
@@ -38,67 +30,51 @@ from outlay.core.rates import (
     RateRow,
     RateSet,
     Steps,
-    layer_rank,
-    parse_window,
     price_speed,
     price_tier,
 )
+from outlay.core.sell import SellRates, SellRow
+from outlay.core.windows import parse_window, week_time
 
 __all__ = [
-    "CONTRACT", "DAY_US", "LAYERS", "NO_RATES", "Conditions", "Found", "ModelRow", "PriceBook",
-    "RateRow", "RateSet", "Resolution", "Steps", "parse_window", "price_speed", "price_tier",
+    "CONTRACT", "LAYERS", "NO_RATES", "Conditions", "Found", "ModelRow", "PriceBook", "RateRow",
+    "RateSet", "Resolution", "Steps", "parse_window", "price_speed", "price_tier",
 ]  # fmt: skip
 
 MAX_CACHED_RESOLUTIONS: Final = 16_384
 MAX_CACHED_RATE_SETS: Final = 16_384
-SNAPSHOT_VERSION: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """Which model's rates price a name, whose they are, and the rule that found them.
-
-    `rule` is `exact` (the name is a model id) or `match` (a clause of the catalogue), preceded,
-    joined by `+`, by what was done first: `requested` (the served name had no price), a
-    `provider_alias`, a `provider_fallback`, and the rewrites of `core.match`.
-    """
-
-    model: str
-    rule: str
-    provider: str
-
-    @property
-    def estimated(self) -> bool:
-        """Whether the rule drops or swaps something that may carry a price of its own."""
-        steps = set(self.rule.split("+"))
-        return bool(steps & (GUESSED_REWRITES | {"provider_fallback", "requested"}))
+SNAPSHOT_VERSION: Final = 2
 
 
 class PriceBook:
     """An immutable set of models and rates that prices calls. Safe to share between threads.
 
-    Models are tried in the given order, higher layers first. Its caches are bounded.
+    Models are tried in the given order, higher layers first; the order of rates says nothing. Its
+    caches are bounded.
     """
 
-    def __init__(self, models: tuple[ModelRow, ...] = (), rates: tuple[RateRow, ...] = ()) -> None:
+    def __init__(
+        self,
+        models: tuple[ModelRow, ...] = (),
+        rates: tuple[RateRow, ...] = (),
+        sells: tuple[SellRow, ...] = (),
+    ) -> None:
         self.models = models
         self.rates = rates
+        self.sells = sells
+        self.tenants = frozenset(row.tenant for row in rates if row.tenant)
         self._rows: dict[tuple[str, str], list[RateRow]] = {}
         for row in rates:
-            self._rows.setdefault((row.provider.lower(), row.model.lower()), []).append(row)
-        self._names: dict[str, dict[str, str]] = {}
-        for row in rates:
-            self._names.setdefault(row.provider.lower(), {})[row.model.lower()] = row.model
-        for model in models:
-            self._names.setdefault(model.provider.lower(), {})[model.model.lower()] = model.model
-        self._matchers: dict[str, list[tuple[ModelRow, Predicate]]] = {}
+            key = (canonical_provider(row.provider), row.model.lower())
+            self._rows.setdefault(key, []).append(row)
+        self._names = Names(models, rates)
         self._priced: dict[tuple[str, str], ModelRates] = {}
-        self._resolutions: dict[tuple[str, tuple[str, ...]], Resolution | None] = {}
+        self._resolutions: dict[tuple[str, tuple[str, ...], str], Resolution | None] = {}
         self._rate_sets: dict[tuple[Any, ...], RateSet] = {}
 
     @cached_property
     def hash(self) -> str:
-        """Return the content's hash: equal books price alike."""
+        """Return the content's hash: equal books price alike. What is sold is no part of it."""
         digest = hashlib.sha256()
         for model in self.models:
             digest.update(json.dumps(model.content(), ensure_ascii=False).encode())
@@ -110,64 +86,64 @@ class PriceBook:
         """Whether any rate is a contract's, so that list and own price may differ."""
         return any(row.layer == CONTRACT for row in self.rates)
 
-    def resolve(self, provider: str, names: Sequence[str]) -> Resolution | None:
+    @cached_property
+    def sell_rates(self) -> SellRates:
+        """Return what usage is sold for."""
+        return SellRates(self.sells)
+
+    def for_tenant(self, tenant: str | None) -> PriceBook:
+        """Return the book that one tenant may see: no other tenant's rates, nothing of selling.
+
+        Without a tenant, no tenant's rates at all.
+        """
+        own = tuple(row for row in self.rates if row.tenant in ("", tenant or ""))
+        if len(own) == len(self.rates) and not self.sells:
+            return self
+        return PriceBook(self.models, own)
+
+    def resolve(self, provider: str, names: Sequence[str], tenant: str = "") -> Resolution | None:
         """Find the model that a call's names mean; `None` when nothing in the book prices it.
 
         Args:
             provider: who is paid, by any of its names.
-            names: the model as served, then as requested; the first that is found wins.
+            names: the model as served, then as requested; `core.names` says which one wins.
+            tenant: whose call it is.
         """
-        key = (provider, tuple(names))
+        key = (provider, tuple(names), tenant if tenant in self._names.tenants else "")
         try:
             return self._resolutions[key]
         except KeyError:
-            found = self._resolve(provider, key[1])
+            found = self._names.resolve(provider, key[1], key[2])
             _remember(self._resolutions, key, found, MAX_CACHED_RESOLUTIONS)
             return found
 
-    def _resolve(self, provider: str, names: tuple[str, ...]) -> Resolution | None:
-        owner = canonical_provider(provider)
-        alias = "" if owner == provider.strip().lower() else "provider_alias"
-        said = [name.strip().lower() for name in names if name and name.strip()]
-        for place, name in enumerate(dict.fromkeys(said)):
-            if len(name) > MAX_NAME_CHARACTERS:
-                continue
-            for seller in (owner, *PROVIDER_FALLBACKS.get(owner, ())):
-                for rewrites, form in name_forms(owner, name):
-                    found = self._lookup(seller, form)
-                    if found is None:
-                        continue
-                    steps = (
-                        "requested" if place else "",
-                        alias,
-                        "" if seller == owner else "provider_fallback",
-                        rewrites,
-                        found[1],
-                    )
-                    return Resolution(found[0], "+".join(filter(None, steps)), seller)
-        return None
-
-    def _lookup(self, provider: str, name: str) -> tuple[str, str] | None:
-        model = self._names.get(provider, {}).get(name)
-        if model is not None:
-            return model, "exact"
-        for row, matches in self._matcher(provider):
-            if matches(name):
-                return row.model, "match"
-        return None
-
-    def _matcher(self, provider: str) -> list[tuple[ModelRow, Predicate]]:
-        made = self._matchers.get(provider)
-        if made is None:
-            rows = [row for row in self.models if row.provider.lower() == provider]
-            rows.sort(key=lambda row: -layer_rank(row.layer))
-            made = [(row, _guarded(row)) for row in rows]
-            self._matchers[provider] = made
-        return made
-
     def steps(self, provider: str, model: str) -> Steps:
-        """Return where the rates of a resolved model change with time, hour and input total."""
+        """Return where the rates of a resolved model change with time, week and input total."""
         return self._model(provider, model).steps
+
+    def rates_of(
+        self,
+        found: Resolution,
+        call: Call,
+        *,
+        at: int | None = None,
+        input_total: int = 0,
+        list_price: bool = False,
+    ) -> RateSet:
+        """Choose the rates of a call's model, at the call's own time unless one is given."""
+        return self.rate_set(
+            found.provider,
+            found.model,
+            host_class=call.host_class,
+            region_class=call.region_class or found.region_class,
+            tier=call.tier,
+            batch=call.batch,
+            speed=call.speed,
+            tenant=call.tenant,
+            at=call.at if at is None else at,
+            input_total=input_total,
+            list_price=list_price,
+        )
 
     def rate_set(
         self,
@@ -179,33 +155,34 @@ class PriceBook:
         tier: str = "",
         batch: bool = False,
         speed: str = "",
+        tenant: str = "",
         at: int,
         input_total: int = 0,
         list_price: bool = False,
     ) -> RateSet:
-        """Choose the rates of a resolved model for one call.
-
-        Rows of a higher layer win, then rows that name more of the call's conditions, then the
-        highest context band that the input total reaches, then the youngest.
+        """Choose the rates of a resolved model for one call; `core.rates` says which rows win.
 
         Args:
             provider: `Resolution.provider`.
             model: `Resolution.model`.
             host_class: as in the event; likewise the other conditions.
-            region_class: as in the event.
+            region_class: as in the event, else `Resolution.region_class`.
             tier: the tier served, normalised by `price_tier`.
             batch: whether it was a batch call.
             speed: the speed served, empty for standard.
+            tenant: whose call it is.
             at: when the call started, microseconds UTC.
             input_total: everything the call read, cached or not.
             list_price: leave contract rates out.
         """
         priced = self._model(provider, model)
         steps = priced.steps
-        said = Conditions(host_class, region_class, tier, batch, speed)
+        whose = tenant if tenant in priced.tenants else ""
+        said = Conditions(host_class, region_class, tier, batch, speed, whose)
         key = (
             provider, model, said, list_price, bisect_right(steps.times, at),
-            bisect_right(steps.day_times, at % DAY_US), bisect_right(steps.contexts, input_total),
+            bisect_right(steps.week_times, week_time(at)) if steps.week_times else 0,
+            bisect_right(steps.contexts, input_total),
         )  # fmt: skip
         found = self._rate_sets.get(key)
         if found is None:
@@ -223,7 +200,10 @@ class PriceBook:
         return made
 
     def to_snapshot(self) -> bytes:
-        """Return the book as compact JSON, for processes that price on their own."""
+        """Return models and rates as compact JSON, for processes that price on their own.
+
+        What usage is sold for is never in it.
+        """
         return json.dumps(
             {
                 "version": SNAPSHOT_VERSION,
@@ -246,22 +226,14 @@ class PriceBook:
             data = json.loads(snapshot)
             if data["version"] != SNAPSHOT_VERSION:
                 raise ValueError(f"price snapshot version {data['version']!r} is not known")
-            models = tuple(ModelRow(*row) for row in data["models"])
-            rates = tuple(RateRow(*row) for row in data["rates"])
+            models = tuple(ModelRow.from_content(row) for row in data["models"])
+            rates = tuple(RateRow.from_content(rate_id, row) for rate_id, *row in data["rates"])
             book, stated = cls(models, rates), data["hash"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not a price snapshot: fetch it again") from error
         if book.hash != stated:
             raise ValueError("the price snapshot does not match its hash: fetch it again")
         return book
-
-
-def _guarded(row: ModelRow) -> Predicate:
-    """Compile a row's clause so that only a row that says `ft:` matches a fine-tuned name."""
-    matches = compile_clause(row.match)
-    if FINE_TUNED_PREFIX in row.match.lower():
-        return matches
-    return lambda name: not name.startswith(FINE_TUNED_PREFIX) and matches(name)
 
 
 def _remember(cache: dict[Any, Any], key: Any, value: Any, limit: int) -> None:

@@ -1,26 +1,33 @@
 """Prices as dated rows, and the choice of the rates that one call is priced by.
 
 Owns `RateRow`, `ModelRow` and the order in which rows win. A rate is integer nano-dollars per
-million units. Pure: the time of the call is passed in. It finds no models: `core.prices` does.
+million units. Pure: the time of the call is passed in. It finds no models: `core.names` does.
+
+Which row of a unit wins: of those whose conditions, time and context band hold for the call, the
+one of the strongest layer; then a tenant's own before the general one; then, one after the other,
+the row that names batch, a tier, a speed, a region class, a host class, days of the week, hours
+of the day; then the highest context band, the youngest, and last the higher id.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from outlay.core.windows import Spans, names_days, parse_window, week_time
+
 RATE_ID_CHARACTERS: Final = 16
 """A rate id is this many hex digits of the content's SHA-256."""
-DAY_US: Final = 86_400_000_000
 
 CONTRACT: Final = "contract"
 LAYERS: Final = ("catalogue", "correction", "override", CONTRACT)
 """Where a row comes from, weakest first; an unknown layer is as weak as the catalogue."""
+OWN_LAYERS: Final = frozenset(("override", CONTRACT))
+"""Layers that the operator writes."""
 
 STANDARD_TIERS: Final = frozenset(("", "auto", "default", "standard", "on_demand", "unspecified"))
 """Words that providers use for having no special tier."""
@@ -41,14 +48,19 @@ UNIT_FALLBACKS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 """What a unit without a rate of its own costs as, in order, and the flag that says so."""
 
 
+def same_units(unit: str) -> tuple[str, ...]:
+    """Return the units that a unit is by definition, so that their price is its price."""
+    return tuple(other for other, note in UNIT_FALLBACKS.get(unit, ()) if not note)
+
+
 @dataclass(frozen=True, slots=True)
 class RateRow:
     """What one unit of one model costs, under the conditions named; `""` means any.
 
     `provider` is who is paid, `model` the catalogue's model id (or a name of the operator's own),
     `unit` a name from `core.units`. `min_context` is the first whole-request input total that the
-    rate holds for (the whole request is priced at the band it falls in). `window` is a daily UTC
-    window, `HH:MM:SS-HH:MM:SS`, end excluded, which may pass midnight. `valid_from` (included) and
+    rate holds for (the whole request is priced at the band it falls in). `window` is the hours of
+    the day, and days of the week, as `core.windows` reads them. `valid_from` (included) and
     `valid_to` (excluded) are microseconds UTC and say when the price holds; `recorded_at` and
     `superseded_at` say when it was believed.
     """
@@ -71,6 +83,10 @@ class RateRow:
     source: str = ""
     recorded_at: int | None = None
     superseded_at: int | None = None
+    tenant: str = ""
+    """A contract for one tenant's usage only."""
+    min_quantity: int = 0
+    """The least number of units that is charged for where any was used."""
 
     @classmethod
     def make(
@@ -81,12 +97,30 @@ class RateRow:
         return replace(row, rate_id=row.content_id())
 
     def content(self) -> tuple[Any, ...]:
-        """Return everything but the id and the times of belief."""
-        return (
+        """Return everything but the id and the times of belief.
+
+        Fields that came later are left out while they say nothing, so that ids stay as they were.
+        """
+        content: tuple[Any, ...] = (
             self.provider, self.model, self.unit, self.nanos_per_million, self.host_class,
             self.region_class, self.tier, self.batch, self.speed, self.min_context, self.window,
             self.valid_from, self.valid_to, self.layer, self.source,
         )  # fmt: skip
+        if self.tenant or self.min_quantity:
+            content += (self.tenant, self.min_quantity)
+        return content
+
+    @classmethod
+    def from_content(cls, rate_id: str, content: Sequence[Any]) -> RateRow:
+        """Make the row that has this content; the id is taken as it is said.
+
+        Raises:
+            TypeError: these are not the values of a content.
+        """
+        if len(content) not in (_RATE_VALUES, _RATE_VALUES + 2):
+            raise TypeError("a rate row has not so many values")
+        row, later = cls(rate_id, *content[:_RATE_VALUES]), content[_RATE_VALUES:]
+        return replace(row, tenant=later[0], min_quantity=later[1]) if later else row
 
     def content_id(self) -> str:
         """Return the id that the content hashes to."""
@@ -99,7 +133,9 @@ class ModelRow:
     """A model of a provider and the clause that recognises its names.
 
     `match` is the canonical JSON text of a match clause (see `core.match`). `family` groups
-    models that are versions of each other.
+    models that are versions of each other. A row of the operator's own (layer `override` or
+    `contract`) is an alias: it says which model a deployment, a profile, a fine-tuned model or a
+    redirected name is, whatever the catalogue makes of that name.
     """
 
     provider: str
@@ -110,10 +146,30 @@ class ModelRow:
     source: str = ""
     recorded_at: int | None = None
     superseded_at: int | None = None
+    region_class: str = ""
+    """What the name says about the region, such as a deployment's type; empty: nothing."""
 
     def content(self) -> tuple[str, ...]:
-        """Return everything but the times of belief."""
-        return (self.provider, self.model, self.match, self.family, self.layer, self.source)
+        """Return everything but the times of belief; a `region_class` that is empty is left out."""
+        content = (self.provider, self.model, self.match, self.family, self.layer, self.source)
+        return (*content, self.region_class) if self.region_class else content
+
+    @classmethod
+    def from_content(cls, content: Sequence[Any]) -> ModelRow:
+        """Make the row that has this content.
+
+        Raises:
+            TypeError: these are not the values of a content.
+        """
+        if len(content) not in (_MODEL_VALUES, _MODEL_VALUES + 1):
+            raise TypeError("a model row has not so many values")
+        row = cls(*content[:_MODEL_VALUES])
+        return row if len(content) == _MODEL_VALUES else replace(row, region_class=content[-1])
+
+
+_RATE_VALUES: Final = 15
+_MODEL_VALUES: Final = 6
+"""Values of a row's content that are always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +219,8 @@ class Steps:
 
     times: tuple[int, ...]
     """Microseconds UTC."""
-    day_times: tuple[int, ...]
-    """Microseconds after midnight UTC."""
+    week_times: tuple[int, ...]
+    """Microseconds after Monday 00:00 UTC."""
     contexts: tuple[int, ...]
     """Input totals."""
 
@@ -178,21 +234,22 @@ class Conditions:
     tier: str = ""
     batch: bool = False
     speed: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A row, how specific it is, and its window as microseconds of the day."""
+    """A row, how specific it is, and where in the week it holds; `None` is everywhere."""
 
     row: RateRow
     rank: tuple[Any, ...]
-    window: tuple[int, int] | None
+    window: Spans | None
 
 
 class ModelRates:
     """One model's rows, from the least to the most specific."""
 
-    __slots__ = ("_entries", "steps")
+    __slots__ = ("_entries", "steps", "tenants")
 
     def __init__(self, rows: Sequence[RateRow]) -> None:
         entries = [
@@ -201,10 +258,11 @@ class ModelRates:
         ]
         entries.sort(key=lambda entry: entry.rank)
         times = {t for row in rows for t in (row.valid_from, row.valid_to) if t is not None}
-        day_times = {t for entry in entries if entry.window for t in entry.window}
+        week = {t for entry in entries for span in entry.window or () for t in span}
         contexts = {row.min_context for row in rows if row.min_context > 0}
         self._entries = tuple(entries)
-        self.steps = Steps(*(tuple(sorted(values)) for values in (times, day_times, contexts)))
+        self.steps = Steps(*(tuple(sorted(values)) for values in (times, week, contexts)))
+        self.tenants = frozenset(row.tenant for row in rows if row.tenant)
 
     def choose(
         self, conditions: Conditions, *, at: int, input_total: int, list_price: bool
@@ -213,7 +271,9 @@ class ModelRates:
         entries = [
             entry
             for entry in self._entries
-            if _holds(entry, at) and not (list_price and entry.row.layer == CONTRACT)
+            if entry.row.tenant in ("", conditions.tenant)
+            and _holds(entry, at)
+            and not (list_price and entry.row.layer == CONTRACT)
         ]
         rows = {
             entry.row.unit: entry.row
@@ -238,49 +298,33 @@ def price_speed(speed: str | None) -> str:
     return "" if lower in STANDARD_TIERS else lower
 
 
-def parse_window(window: str) -> tuple[int, int]:
-    """Return a daily window's start and end as microseconds after midnight UTC.
-
-    Raises:
-        ValueError: if it is not written as `HH:MM:SS-HH:MM:SS`.
-    """
-    found = _WINDOW.match(window)
-    if found is None:
-        raise ValueError(f"a daily window is written HH:MM:SS-HH:MM:SS, not {window!r}")
-    h1, m1, s1, h2, m2, s2 = map(int, found.groups())
-    return (h1 * 3600 + m1 * 60 + s1) * 1_000_000, (h2 * 3600 + m2 * 60 + s2) * 1_000_000
-
-
-_WINDOW: Final = re.compile(
-    r"^([01]\d|2[0-3]):([0-5]\d):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d):([0-5]\d)$"
-)
-
-
 def layer_rank(layer: str) -> int:
     """Return how strong a layer is; a stronger layer's row wins."""
     return LAYERS.index(layer) if layer in LAYERS else 0
 
 
 def _rank(row: RateRow) -> tuple[Any, ...]:
-    """Order rows from general to specific; the id settles what would else be a tie."""
+    """Order rows from general to specific, as the module's docstring says."""
     return (
-        layer_rank(row.layer), row.batch, row.tier != "", row.speed != "",
-        row.region_class != "", row.host_class != "", row.window != "", row.min_context,
-        -1 if row.valid_from is None else row.valid_from, row.rate_id,
+        layer_rank(row.layer), row.tenant != "", row.batch, row.tier != "", row.speed != "",
+        row.region_class != "", row.host_class != "", names_days(row.window), row.window != "",
+        row.min_context, -1 if row.valid_from is None else row.valid_from, row.rate_id,
     )  # fmt: skip
 
 
+def holds_at(row: RateRow, at: int) -> bool:
+    """Tell whether a price is valid at a time, at some hour of the week."""
+    begun = row.valid_from is None or row.valid_from <= at
+    return begun and (row.valid_to is None or at < row.valid_to)
+
+
 def _holds(entry: _Entry, at: int) -> bool:
-    row = entry.row
-    if row.valid_from is not None and at < row.valid_from:
-        return False
-    if row.valid_to is not None and at >= row.valid_to:
+    if not holds_at(entry.row, at):
         return False
     if entry.window is None:
         return True
-    start, end = entry.window
-    time = at % DAY_US
-    return start <= time < end if start <= end else time >= start or time < end
+    time = week_time(at)
+    return any(start <= time < end for start, end in entry.window)
 
 
 def _matches(row: RateRow, said: Conditions) -> bool:

@@ -14,7 +14,7 @@ carries the difference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from outlay.core import units
@@ -43,6 +43,7 @@ ADJUSTMENT_UNIT: Final = "provider_adjustment"
 UNPRICED: Final = "unpriced"
 PROVIDER_STATED: Final = "provider_stated"
 OVERFLOW: Final = "cost_overflow"
+MINIMUM: Final = "minimum_charge"
 
 COST_COLUMNS: Final = (
     "cost_input_nanos", "cost_cache_read_nanos", "cost_cache_write_nanos", "cost_output_nanos",
@@ -53,8 +54,9 @@ FLAGS: Final = (
     "unpriced", "price_drift", "usage_unknown", "unknown_model", "no_batch_rate", "no_tier_rate",
     "no_speed_rate", "cache_read_at_input_rate", "cache_write_at_input_rate",
     "modality_at_text_rate", "cost_overflow", "bad_provider_cost", "bad_segments",
+    "minimum_charge", "unsold",
 )  # fmt: skip
-"""Every flag that pricing may raise, in the order they are written."""
+"""Every flag that pricing and `core.selling` may raise, in the order they are written."""
 
 ASSUMPTIONS: Final = frozenset(
     (
@@ -72,7 +74,10 @@ _COLUMN_UNITS: Final = frozenset(units.EVENT_UNITS)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One priced bucket. `note` names what was assumed to price it, or is empty."""
+    """One priced bucket. `notes` are flags on how it was priced.
+
+    `quantity` is what is billed: with `minimum_charge`, more than was used.
+    """
 
     unit: str
     quantity: int
@@ -80,7 +85,7 @@ class Line:
     nanos_per_million: int
     nanos: int
     basis: str
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,12 @@ class Priced:
     flags: tuple[str, ...] = field(default=())
 
 
-def rate(usage: Mapping[str, int], rates: RateSet) -> list[Line]:
+def rate(usage: Mapping[str, int], rates: RateSet, *, duration_ms: int = 0) -> list[Line]:
     """Price each bucket on its own; buckets that nothing prices become `unpriced` lines.
 
     Lines stand in the order of `units.EVENT_UNITS`, then by name. Where a model charges by request
-    and the usage counts none, the call is one request.
+    and the usage counts none, the call is one request; where it charges by duration and the usage
+    tells none, the call's own is charged.
     """
     counts = {unit: usage[unit] for unit in units.EVENT_UNITS if usage.get(unit, 0) > 0}
     for unit in sorted(usage.keys() - _COLUMN_UNITS):
@@ -110,20 +116,23 @@ def rate(usage: Mapping[str, int], rates: RateSet) -> list[Line]:
             counts[unit] = usage[unit]
     if counts and units.REQUESTS in rates.rows and units.REQUESTS not in usage:
         counts[units.REQUESTS] = 1
-    lines = []
-    for unit, count in counts.items():
-        found = rates.find(unit)
-        if found is None:
-            lines.append(Line(unit, count, "", 0, 0, UNPRICED))
-            continue
-        per_million = found.row.nanos_per_million
-        nanos = line_nanos(count, per_million)
-        if abs(nanos) > MAX_LINE_NANOS:
-            lines.append(Line(unit, count, found.row.rate_id, per_million, 0, UNPRICED, OVERFLOW))
-            continue
-        basis = line_basis(found.row)
-        lines.append(Line(unit, count, found.row.rate_id, per_million, nanos, basis, found.note))
-    return lines
+    if duration_ms > 0 and units.DURATION_MS in rates.rows and units.DURATION_MS not in usage:
+        counts[units.DURATION_MS] = duration_ms
+    return [_line(unit, count, rates) for unit, count in counts.items()]
+
+
+def _line(unit: str, used: int, rates: RateSet) -> Line:
+    found = rates.find(unit)
+    if found is None:
+        return Line(unit, used, "", 0, 0, UNPRICED)
+    row = found.row
+    count, notes = used, (found.note,) if found.note else ()
+    if row.min_quantity > used:
+        count, notes = row.min_quantity, (*notes, MINIMUM)
+    nanos = line_nanos(count, row.nanos_per_million)
+    if abs(nanos) > MAX_LINE_NANOS:
+        return Line(unit, used, row.rate_id, row.nanos_per_million, 0, UNPRICED, (OVERFLOW,))
+    return Line(unit, count, row.rate_id, row.nanos_per_million, nanos, line_basis(row), notes)
 
 
 def line_basis(row: RateRow) -> str:
@@ -133,7 +142,7 @@ def line_basis(row: RateRow) -> str:
 
 def price_call(book: PriceBook, call: Call) -> Priced:
     """Price one attempt: lines, cost columns, basis, confidence and flags."""
-    resolution = book.resolve(call.provider, call.names)
+    resolution = book.resolve(call.provider, call.names, call.tenant)
     stated, flags = stated_cost(call.provider_cost_nanos)
     flags = {*call.flags, *flags}
     lines: list[Line] = []
@@ -169,7 +178,7 @@ def price_call(book: PriceBook, call: Call) -> Priced:
     estimated = (
         call.usage_source in UNCERTAIN_SOURCES
         or bool(flags & ASSUMPTIONS)
-        or any(found is not None and found.estimated for _, found in _parts(book, call, resolution))
+        or any(part is not None and part.estimated for _, part, _ in _parts(book, call, resolution))
     )
     return Priced(
         lines=lines,
@@ -240,45 +249,36 @@ def stated_cost(nanos: int | None) -> tuple[int | None, set[str]]:
 def _lines(
     book: PriceBook, call: Call, main: Resolution | None, *, list_price: bool
 ) -> tuple[list[Line], set[str]]:
-    """Price the segments, then what the call used beyond them."""
+    """Price the segments, then what the call used beyond them, and its duration."""
     lines: list[Line] = []
     flags: set[str] = set()
-    for usage, resolution in _parts(book, call, main):
-        if not usage:
-            continue
+    for usage, resolution, duration_ms in _parts(book, call, main):
         rates = NO_RATES
-        if resolution is None:
-            if call.modelled:
-                flags.add("unknown_model")
-        else:
-            rates = book.rate_set(
-                resolution.provider,
-                resolution.model,
-                host_class=call.host_class,
-                region_class=call.region_class,
-                tier=call.tier,
-                batch=call.batch,
-                speed=call.speed,
-                at=call.at,
-                input_total=units.input_total(usage),
-                list_price=list_price,
-            )
+        if resolution is not None:
+            total = units.input_total(usage)
+            rates = book.rates_of(resolution, call, input_total=total, list_price=list_price)
+        priced = rate(usage, rates, duration_ms=duration_ms)
+        if not priced:
+            continue
+        if resolution is None and call.modelled:
+            flags.add("unknown_model")
         flags.update(rates.notes)
-        lines += rate(usage, rates)
-    flags.update(line.note for line in lines if line.note)
+        lines += priced
+    flags.update(note for line in lines for note in line.notes)
     return lines, flags
 
 
 def _parts(
     book: PriceBook, call: Call, main: Resolution | None
-) -> Iterable[tuple[Mapping[str, int], Resolution | None]]:
+) -> Iterable[tuple[Mapping[str, int], Resolution | None, int]]:
+    """Yield usage, its model, and the duration to charge: the call's own, once."""
     rest = dict(call.usage)
     for model, usage in call.segments:
-        own = book.resolve(call.provider, (model,)) if model else main
-        yield usage, own
+        own = book.resolve(call.provider, (model,), call.tenant) if model else main
+        yield usage, own, 0
         for unit, count in usage.items():
             rest[unit] = rest.get(unit, 0) - count
-    yield {unit: count for unit, count in rest.items() if count > 0}, main
+    yield {unit: count for unit, count in rest.items() if count > 0}, main, call.duration_ms
 
 
 def _list_nanos(book: PriceBook, call: Call, main: Resolution | None) -> int | None:
@@ -291,9 +291,7 @@ def _list_nanos(book: PriceBook, call: Call, main: Resolution | None) -> int | N
 
 
 def _unpriced(line: Line) -> Line:
-    return Line(
-        line.unit, line.quantity, line.rate_id, line.nanos_per_million, 0, UNPRICED, OVERFLOW
-    )
+    return replace(line, nanos=0, basis=UNPRICED, notes=(OVERFLOW,))
 
 
 def _adjustment(nanos: int) -> Line:

@@ -37,17 +37,22 @@ CALL_OPERATIONS: Final = (
 ERROR_STATUSES: Final = ("error", "timeout")
 """Statuses counted as errors; `refused`, `blocked` and `aborted` are outcomes of their own."""
 
+PRICED_LATE: Final = "priced_late"
+"""The flag of an adjustment that gives a price to an event which had none."""
+
 SUMS: Final = (
     "events", "calls", "attempts", "errors", "unpriced",
     "cost_nanos", "list_cost_nanos", "cost_input_nanos", "cost_cache_read_nanos",
     "cost_cache_write_nanos", "cost_output_nanos", "cost_other_nanos", "provider_cost_nanos",
-    "estimated_cost_nanos",
+    "sell_nanos", "credits_micros", "estimated_cost_nanos",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
     "reasoning_tokens",
     "latency_us", "latency_count", "ttft_us", "ttft_count",
 )  # fmt: skip
 """The additive sums every roll-up row keeps, in column order."""
 
+
+_MONEY: Final = ("_nanos", "_micros")
 
 MAX_MICROS: Final = MAX_COUNT
 """Bound of one event's latency in a sum, so that a nonsense value cannot overflow a total."""
@@ -77,12 +82,14 @@ def event_sums(event: Mapping[str, Any]) -> dict[str, int]:
     """Return what one event adds to each of `SUMS`.
 
     Money sums over all kinds, so an adjustment corrects the total. Counts and times take only
-    `kind = usage`: an adjustment is no call.
+    `kind = usage`: an adjustment is no call. One that gives an unpriced event its price takes it
+    from the unpriced ones.
     """
     usage = event["kind"] == "usage"
     attempt = usage and event["operation"] in CALL_OPERATIONS
     estimated = event["price_basis"] == "estimate" or event.get("price_confidence") == "estimated"
-    money = {name: int(event.get(name) or 0) for name in SUMS if name.endswith("_nanos")}
+    priced_late = event["kind"] == "adjustment" and PRICED_LATE in (event.get("flags") or ())
+    money = {name: int(event.get(name) or 0) for name in SUMS if name.endswith(_MONEY)}
     latency = micros(event.get("latency_ms")) if usage else None
     ttft = micros(event.get("ttft_ms")) if usage else None
     return {
@@ -90,7 +97,7 @@ def event_sums(event: Mapping[str, Any]) -> dict[str, int]:
         "calls": int(attempt and event["attempt"] == 0),
         "attempts": int(attempt),
         "errors": int(usage and event["status"] in ERROR_STATUSES),
-        "unpriced": int(usage and event["price_basis"] == "unpriced"),
+        "unpriced": int(usage and event["price_basis"] == "unpriced") - int(priced_late),
         **money,
         "estimated_cost_nanos": money["cost_nanos"] if estimated else 0,
         **token_sums(event),

@@ -27,7 +27,24 @@ EVENT_UNITS = (INPUT, CACHE_READ, CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASON
 
 WEB_SEARCH = "web_search"
 WEB_FETCH = "web_fetch"
+IMAGES = "images"
+"""Images made, where the provider counts no tokens for them."""
+VIDEO_SECONDS = "video_seconds"
+AUDIO_SECONDS = "audio_seconds"
+"""Seconds of audio taken in, rounded up."""
+CHARACTERS = "characters"
+"""Characters of text to speak."""
+PAGES = "pages"
+"""Pages read without annotations."""
+ANNOTATED_PAGES = "annotated_pages"
 REQUESTS = "requests"
+DURATION_MS = "duration_ms"
+"""Milliseconds of an attempt: what a model served on one's own machines may be priced by."""
+SEARCH_UNITS = "search_units"
+CLASSIFICATIONS = "classifications"
+TEXT_UNITS = "text_units"
+"""Text units that a guardrail read; each policy has a price of its own and is appended
+(`text_units_topic`)."""
 
 
 def is_cache_write(unit: str) -> bool:

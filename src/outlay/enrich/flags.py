@@ -84,9 +84,11 @@ def masks(table: pa.Table, received_at: Ints, unknown: Mask, rules: FlagRules) -
     started = integers(table, "started_at")
     ended = integers(table, "ended_at")
     fallback: Mask = pc.is_valid(table.column("fallback_from")).to_numpy()
+    # An adjustment comes long after its event: that is its nature.
+    usage: Mask = pc.equal(table.column("kind"), "usage").to_numpy()
     return {
         FALLBACK: fallback,
-        LATE: received_at - ended > rules.late_after_s * 1_000_000,
+        LATE: usage & (received_at - ended > rules.late_after_s * 1_000_000),
         CLOCK_SKEW: np.maximum(started, ended) > received_at + CLOCK_SKEW_US,
         UNKNOWN_TENANT: unknown,
     }

@@ -1,9 +1,9 @@
 """Prices a table of captured events by columns: the bulk form of `core.rating`.
 
-Owns the enriched cost columns. Every rule and every rounding is `core.rating`'s, and the result is
-exactly equal: rows that share their rates are priced together in 64-bit integers, and the few that
-cannot be (responses with several model calls, sums that would not fit) go through `core.rating`
-one by one.
+Owns the enriched cost columns; `enrich.price_sell` adds what events are sold for. Every rule and
+every rounding is `core.rating`'s, and the result is exactly equal: rows that share their rates are
+priced together in 64-bit integers, and the few that cannot be (responses with several model calls,
+sums that would not fit) go through `core.rating` one by one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from outlay.core import units
 from outlay.core.calls import call_of
-from outlay.core.money import MAX_NANOS, RATE_SCALE
+from outlay.core.money import MAX_NANOS
 from outlay.core.prices import CONTRACT, PriceBook
 from outlay.core.rating import (
     ADJUSTMENT_UNIT,
@@ -24,12 +24,13 @@ from outlay.core.rating import (
     COST_COLUMNS,
     DRIFT_PARTS,
     MAX_LINE_NANOS,
+    MINIMUM,
     PROVIDER_STATED,
     UNCERTAIN_SOURCES,
     UNPRICED,
-    Priced,
     price_call,
 )
+from outlay.core.selling import UNSOLD, sell_call
 from outlay.enrich.price_keys import (
     KEY_COLUMNS,
     Cells,
@@ -40,6 +41,7 @@ from outlay.enrich.price_keys import (
     equals,
     find_cells,
     find_groups,
+    implied,
     input_totals,
     integers,
     other_units,
@@ -51,12 +53,15 @@ from outlay.enrich.price_lines import (
     CONFIDENCES,
     JUDGED,
     Part,
+    Single,
     Vocabulary,
     cell_bits,
     flag_lists,
     texts,
     unit_rates,
 )
+from outlay.enrich.price_round import round_lines
+from outlay.enrich.price_sell import Sales, sales
 from outlay.stream.columns import ENRICHED_SCHEMA
 
 MAX_TOTAL_NANOS: Final = MAX_NANOS // 2
@@ -66,15 +71,17 @@ OUTPUT: Final[dict[str, pa.DataType]] = {
     name: ENRICHED_SCHEMA.field(name).type
     for name in (
         "cost_nanos", *COST_COLUMNS, "lines", "price_basis", "price_confidence",
-        "price_book_hash", "price_model", "price_rule", "list_cost_nanos",
+        "price_book_hash", "price_model", "price_rule", "list_cost_nanos", "sell_nanos",
+        "credits_micros",
     )
 } | {"price_flags": pa.list_(pa.string())}  # fmt: skip
 """The columns that pricing gives."""
 
 _ASSUMED: Final = sum(BITS[flag] for flag in ASSUMPTIONS)
 _SLOW_COLUMNS: Final = (
-    *KEY_COLUMNS, "name", "started_at", *units.EVENT_UNITS, "other_units", "segments", "billed",
-    "usage_source", "provider_cost_nanos",
+    *KEY_COLUMNS, "name", "started_at", "ended_at", "latency_ms", *units.EVENT_UNITS,
+    "other_units", "segments", "billed", "usage_source", "provider_cost_nanos", "tenant_id",
+    "feature", "status", "kind",
 )  # fmt: skip
 
 
@@ -82,7 +89,8 @@ def price_table(captured: pa.Table, book: PriceBook) -> dict[str, pa.Array]:
     """Price events and return the enriched cost columns by field name.
 
     Args:
-        captured: events in `CAPTURED_SCHEMA` (more columns do no harm).
+        captured: events in `CAPTURED_SCHEMA`. More columns do no harm; a column `plan`, of text,
+            says whose events are sold at a plan's prices.
         book: the prices to use; its hash goes into `price_book_hash`.
 
     Returns:
@@ -132,9 +140,12 @@ class _Pricing:
             self._take(part)
         self._take_cells(cells, parts)
         list_nanos, has_list = self._list_price(slow)
-        parts.append(self._adjustments(~slow))
-        priced = self._scalar(slow)
-        return self._finished(parts, priced, list_nanos, has_list)
+        extra = self._adjustments(~slow)
+        sold = sales(
+            self.table, self.book, self.groups, self.at, parts, extra, self.is_stated & ~slow
+        )
+        self.bits[sold.unsold] |= BITS[UNSOLD]
+        return self._finished([*parts, extra], self._scalar(slow), list_nanos, has_list, sold)
 
     def _one_by_one(self) -> Mask:
         """Return the rows that columns cannot say: several model calls, or a unit given twice."""
@@ -168,16 +179,8 @@ class _Pricing:
             used[at] = True
             if len(at):
                 parts.append(self._priced(unit, at, others.counts[chosen], cells, too_large))
-        by_request = np.array([units.REQUESTS in r.rows for r in cells.rates], bool)
-        if by_request.any():
-            implied = used & by_request[cells.codes]
-            if units.REQUESTS in others.names:
-                told = others.codes == others.names.index(units.REQUESTS)
-                implied[others.rows[told]] = False
-            at = np.flatnonzero(implied)
-            counts = np.ones(len(at), np.int64)
-            if len(at):
-                parts.append(self._priced(units.REQUESTS, at, counts, cells, too_large))
+        for unit, at, counts in implied(self.table, cells, others, used=used, active=active):
+            parts.append(self._priced(unit, at, counts, cells, too_large))
         sums = np.zeros(self.rows, np.int64)
         for part in parts:
             sums[part.rows] += part.nanos
@@ -188,18 +191,24 @@ class _Pricing:
         rates = unit_rates(unit, cells, self.vocabulary)
         cell = cells.codes[rows]
         per_million = rates.per_million[cell]
+        bits = rates.bits[cell]
+        if rates.minimum.any():
+            least = rates.minimum[cell]
+            bits |= np.where(counts < least, BITS[MINIMUM], 0)
+            counts = np.maximum(counts, least)
         overflow = counts > MAX_NANOS // np.maximum(np.abs(per_million), 1)
-        nanos = _round_lines(np.where(overflow, 0, counts), per_million)
+        nanos = round_lines(np.where(overflow, 0, counts), per_million)
         too_large[rows[overflow | (np.abs(nanos) > MAX_LINE_NANOS)]] = True
         return Part(
-            unit=self.vocabulary.unit(unit),
+            unit=unit,
+            code=self.vocabulary.unit(unit),
             rows=rows,
             counts=counts,
             rate_ids=rates.rate_ids[cell],
             nanos=nanos,
             bases=rates.bases[cell],
             group=units.cost_group(unit),
-            bits=rates.bits[cell],
+            bits=bits,
             unpriced=~rates.priced[cell],
         )
 
@@ -247,7 +256,8 @@ class _Pricing:
         rows = np.flatnonzero(stated & (apart != 0))
         zeros = np.zeros(len(rows), np.int64)
         part = Part(
-            unit=self.vocabulary.unit(ADJUSTMENT_UNIT),
+            unit=ADJUSTMENT_UNIT,
+            code=self.vocabulary.unit(ADJUSTMENT_UNIT),
             rows=rows,
             counts=zeros + 1,
             rate_ids=zeros,
@@ -260,19 +270,27 @@ class _Pricing:
         self.sums[part.group][rows] += part.nanos
         return part
 
-    def _scalar(self, slow: Mask) -> list[tuple[int, Priced]]:
+    def _scalar(self, slow: Mask) -> list[Single]:
         rows = np.flatnonzero(slow)
         if not len(rows):
             return []
-        picked = self.table.select(list(_SLOW_COLUMNS)).take(pa.array(rows)).to_pylist()
+        names = [*_SLOW_COLUMNS, *({"plan"} & set(self.table.column_names))]
+        picked = self.table.select(names).take(pa.array(rows)).to_pylist()
         done = []
         for row, fields in zip(rows.tolist(), picked, strict=True):
             fields["other_units"] = dict(fields["other_units"] or ())
-            done.append((row, price_call(self.book, call_of(fields, at=int(self.at[row])))))
+            call = call_of(fields, at=int(self.at[row]))
+            priced = price_call(self.book, call)
+            done.append(Single(row, priced, sell_call(self.book, call, priced)))
         return done
 
     def _finished(
-        self, parts: Sequence[Part], single: list[tuple[int, Priced]], listed: Ints, known: Mask
+        self,
+        parts: Sequence[Part],
+        single: Sequence[Single],
+        listed: Ints,
+        known: Mask,
+        sold: Sales,
     ) -> dict[str, pa.Array]:
         bases, confidences = self._judged()
         unpriced = np.array([name == UNPRICED for name in BASES], bool)[bases]
@@ -280,14 +298,16 @@ class _Pricing:
         self.bits[unpriced & ~self.used] |= BITS["usage_unknown"]
         known = known & ~unpriced
         models, rules = self._models()
-        for row, priced in single:
+        for one in single:
+            row, priced = one.row, one.priced
             for name in COST_COLUMNS:
                 self.sums[name][row] = priced.columns[name]
             bases[row] = BASES.index(priced.price_basis)
             confidences[row] = CONFIDENCES.index(priced.price_confidence)
-            self.bits[row] = sum(BITS[flag] for flag in priced.flags)
+            self.bits[row] = sum(BITS[flag] for flag in {*priced.flags, *one.sold.flags})
             known[row] = priced.list_cost_nanos is not None
             listed[row] = priced.list_cost_nanos or 0
+            sold.put(row, one.sold)
         return {
             "cost_nanos": pa.array(self._total()),
             **{name: pa.array(values) for name, values in self.sums.items()},
@@ -298,6 +318,8 @@ class _Pricing:
             "price_model": models,
             "price_rule": rules,
             "list_cost_nanos": pa.array(listed, mask=~known),
+            "sell_nanos": sold.array("nanos"),
+            "credits_micros": sold.array("credits"),
             "price_flags": flag_lists(self.bits),
         }
 
@@ -327,12 +349,3 @@ class _Pricing:
             texts([None if model is None else model.model for model in found], self.groups.codes),
             texts([None if model is None else model.rule for model in found], self.groups.codes),
         )
-
-
-def _round_lines(counts: Ints, per_million: Ints) -> Ints:
-    """Price lines as `core.money.line_nanos` does; no product may pass 63 bits."""
-    product = counts * per_million
-    nanos = product // RATE_SCALE
-    twice = 2 * (product - nanos * RATE_SCALE)
-    nanos += (twice > RATE_SCALE) | ((twice == RATE_SCALE) & ((nanos & 1) == 1))
-    return nanos

@@ -1,13 +1,13 @@
 """Finds which events of a table share their rates: groups of equal conditions, split into cells.
 
 A group is a distinct combination of the columns that prices depend on; a cell is a group within
-one span of time, hour of the day and context band, so that one `RateSet` holds for all of it. It
-reads columns and asks the price book; it computes no money.
+one span of time, of the week and of context, so that one `RateSet` holds for all of it. It reads
+columns and asks the price book; it computes no money.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 
 from outlay.core import units
 from outlay.core.calls import Call, call_of
-from outlay.core.prices import DAY_US, NO_RATES, PriceBook, RateSet, Resolution
+from outlay.core.event import MAX_COUNT
+from outlay.core.prices import NO_RATES, PriceBook, RateSet, Resolution
+from outlay.core.windows import MONDAY_US, WEEK_US
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -27,7 +29,8 @@ KEY_COLUMNS: Final = (
     "provider", "operation", "model_served", "model_requested", "deployment", "host_class",
     "region_class", "tier_served", "tier_requested", "batch", "speed",
 )  # fmt: skip
-"""What a price depends on. `name` is one more, but only where no model is named."""
+"""What a price depends on. `name` is one more, but only where no model is named, and `tenant_id`,
+but only of tenants with rates of their own."""
 
 MODEL_COLUMNS: Final = ("model_served", "model_requested", "deployment")
 _MAX_RADIX: Final = 2**40
@@ -47,6 +50,13 @@ def integers(table: pa.Table, name: str) -> Ints:
 def equals(table: pa.Table, name: str, value: str) -> Mask:
     """Return where a text column has a value; a null has not."""
     found = pc.fill_null(pc.equal(_flat(table, name), value), False)
+    mask: Mask = found.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def is_or_null(table: pa.Table, name: str, usual: str) -> Mask:
+    """Return where a text column has its usual value, or none."""
+    found = pc.fill_null(pc.equal(_flat(table, name), usual), True)
     mask: Mask = found.to_numpy(zero_copy_only=False)
     return mask
 
@@ -126,10 +136,13 @@ def find_groups(table: pa.Table, book: PriceBook) -> Groups:
             nameless &= _flat(table, model).is_null().to_numpy(zero_copy_only=False)
         codes, size = _dictionary_codes(names)
         columns.append((np.where(nameless, codes, 0), size))
-    codes, firsts = _combine(columns, table.num_rows)
-    picked = table.select([*KEY_COLUMNS, "name"]).take(pa.array(firsts)).to_pylist()
+    if book.tenants:
+        columns.append(named_codes(table, "tenant_id", book.tenants))
+    codes, firsts = combine(columns, table.num_rows)
+    picked = table.select([*KEY_COLUMNS, "name", "tenant_id"]).take(pa.array(firsts)).to_pylist()
     calls = [call_of(fields, at=0) for fields in picked]
-    return Groups(codes, calls, [book.resolve(call.provider, call.names) for call in calls])
+    models = [book.resolve(call.provider, call.names, call.tenant) for call in calls]
+    return Groups(codes, calls, models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +162,11 @@ def find_cells(
     steps = [book.steps(model.provider, model.model) for model in models]
     columns = [
         (groups.codes, len(groups.calls)),
-        _spans(at, (t for s in steps for t in s.times)),
-        _spans(at % DAY_US, (t for s in steps for t in s.day_times)),
-        _spans(totals, (t for s in steps for t in s.contexts)),
+        spans(at, (t for s in steps for t in s.times)),
+        spans((at + MONDAY_US) % WEEK_US, (t for s in steps for t in s.week_times)),
+        spans(totals, (t for s in steps for t in s.contexts)),
     ]
-    codes, firsts = _combine(columns, len(at))
+    codes, firsts = combine(columns, len(at))
     rates = [NO_RATES] * len(firsts)
     known = np.zeros(len(firsts), bool)
     for cell, row in enumerate(firsts.tolist()):
@@ -162,28 +175,67 @@ def find_cells(
         known[cell] = model is not None or not call.modelled
         if model is None:
             continue
-        rates[cell] = book.rate_set(
-            model.provider,
-            model.model,
-            host_class=call.host_class,
-            region_class=call.region_class,
-            tier=call.tier,
-            batch=call.batch,
-            speed=call.speed,
-            at=int(at[row]),
-            input_total=int(totals[row]),
-            list_price=list_price,
+        rates[cell] = book.rates_of(
+            model, call, at=int(at[row]), input_total=int(totals[row]), list_price=list_price
         )
     return Cells(codes, rates, known)
 
 
-def _spans(values: Ints, steps: Iterable[int]) -> tuple[Ints, int]:
+def implied(
+    table: pa.Table, cells: Cells, others: OtherUnits, *, used: Mask, active: Mask
+) -> Iterator[tuple[str, Ints, Ints]]:
+    """Yield what is charged although the usage does not count it: the unit, its rows and counts.
+
+    Where a model charges by request, a call that used anything is one; where it charges by
+    duration, any call is charged for its own.
+    """
+    for unit in (units.REQUESTS, units.DURATION_MS):
+        charged = np.array([unit in rates.rows for rates in cells.rates], bool)
+        if not charged.any():
+            continue
+        by_row = charged[cells.codes] & (used if unit == units.REQUESTS else active)
+        if unit in others.names:
+            by_row[others.rows[others.codes == others.names.index(unit)]] = False
+        counts = by_row.astype(np.int64)
+        if unit == units.DURATION_MS:
+            counts *= _durations(table)
+        at = np.flatnonzero(counts)
+        if len(at):
+            yield unit, at, counts[at]
+
+
+def _durations(table: pa.Table) -> Ints:
+    """Return how many milliseconds each attempt began, as `core.calls.duration_ms` does."""
+    took = integers(table, "ended_at") - integers(table, "started_at")
+    latency = pc.fill_null(_flat(table, "latency_ms"), 0).to_numpy(zero_copy_only=False)
+    latency = np.where(np.isfinite(latency), latency, 0).astype(np.float64)
+    told = np.ceil(np.clip(latency, 0, MAX_COUNT)).astype(np.int64)
+    known: Ints = np.minimum(np.where(took > 0, -(-took // 1000), told), MAX_COUNT)
+    return known
+
+
+def spans(values: Ints, steps: Iterable[int]) -> tuple[Ints, int]:
     """Number each value by the steps at or below it, of those that part the values at all."""
     low, high = int(values.min()), int(values.max())
     useful = np.array(sorted({step for step in steps if low < step <= high}), np.int64)
     if not len(useful):
         return np.zeros(len(values), np.int64), 1
     return np.searchsorted(useful, values, side="right").astype(np.int64), len(useful) + 1
+
+
+def named_codes(table: pa.Table, name: str, named: Collection[str]) -> tuple[Ints, int]:
+    """Return small codes for a text column's named values, 0 for all others, and their bound."""
+    column = _flat(table, name)
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.int64), 1
+    encoded = column.dictionary_encode()
+    places = {value: place for place, value in enumerate(sorted(named), 1)}
+    found = [places.get(value, 0) for value in encoded.dictionary.to_pylist()]
+    if not any(found):
+        return np.zeros(len(column), np.int64), 1
+    indices = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
+    codes: Ints = np.array([*found, 0], np.int64)[indices]
+    return codes, len(places) + 1
 
 
 def _dictionary_codes(column: pa.Array) -> tuple[Ints, int]:
@@ -201,7 +253,7 @@ def _dictionary_codes(column: pa.Array) -> tuple[Ints, int]:
     return codes, len(encoded.dictionary) + 1
 
 
-def _combine(columns: Sequence[tuple[Ints, int]], rows: int) -> tuple[Ints, Ints]:
+def combine(columns: Sequence[tuple[Ints, int]], rows: int) -> tuple[Ints, Ints]:
     """Return one dense code for each row's combination, and the first row of each code."""
     codes, size = np.zeros(rows, np.int64), 1
     for more, count in columns:

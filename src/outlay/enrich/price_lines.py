@@ -15,6 +15,7 @@ import pyarrow as pa
 from outlay.core.event import VALUES
 from outlay.core.prices import RateSet
 from outlay.core.rating import FLAGS, UNPRICED, Priced, confidence, line_basis, price_basis
+from outlay.core.selling import Sold
 from outlay.enrich.price_keys import Cells, Ints, Mask
 from outlay.stream.columns import ENRICHED_SCHEMA
 
@@ -26,9 +27,13 @@ LINES_TYPE: Final[pa.DataType] = ENRICHED_SCHEMA.field("lines").type
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The lines of one unit, in row order; names are codes of the vocabulary."""
+    """The lines of one unit, in row order; `code` and others are codes of the vocabulary.
 
-    unit: int
+    `counts` are what is billed.
+    """
+
+    unit: str
+    code: int
     rows: Ints
     counts: Ints
     rate_ids: Ints
@@ -37,6 +42,15 @@ class Part:
     group: str
     bits: Ints
     unpriced: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A row that was priced on its own; no part holds any of it."""
+
+    row: int
+    priced: Priced
+    sold: Sold
 
 
 class Vocabulary:
@@ -59,21 +73,19 @@ class Vocabulary:
         """Return the code of a line's basis."""
         return self._bases.setdefault(name, len(self._bases))
 
-    def lines(
-        self, rows: int, parts: Sequence[Part], single: Sequence[tuple[int, Priced]]
-    ) -> pa.Array:
+    def lines(self, rows: int, parts: Sequence[Part], single: Sequence[Single]) -> pa.Array:
         """Return the `lines` column of a table of so many rows.
 
         Args:
             rows: rows of the table.
             parts: lines by unit, in the order they stand in an event.
-            single: rows priced one by one; no part holds any of them.
+            single: rows priced one by one.
         """
         lengths = np.zeros(rows, np.int64)
         for part in parts:
             lengths[part.rows] += 1
-        for row, priced in single:
-            lengths[row] = len(priced.lines)
+        for one in single:
+            lengths[one.row] = len(one.priced.lines)
         offsets = np.zeros(rows + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         columns = [np.zeros(int(offsets[-1]), np.int64) for _ in range(5)]
@@ -82,13 +94,13 @@ class Vocabulary:
         for part in parts:
             at = free[part.rows]
             free[part.rows] += 1
-            units_[at] = part.unit
+            units_[at] = part.code
             counts[at] = part.counts
             rate_ids[at] = part.rate_ids
             nanos[at] = part.nanos
             bases[at] = part.bases
-        for row, priced in single:
-            for place, line in enumerate(priced.lines, int(offsets[row])):
+        for one in single:
+            for place, line in enumerate(one.priced.lines, int(offsets[one.row])):
                 units_[place] = self.unit(line.unit)
                 counts[place] = line.quantity
                 rate_ids[place] = self.rate(line.rate_id)
@@ -109,9 +121,10 @@ class Vocabulary:
 
 @dataclass(slots=True)
 class UnitRates:
-    """A unit's rate in every cell: amount, codes of its id and basis, its flags, if priced."""
+    """A unit's rate in every cell; ids and bases are codes, `priced` is false where it has none."""
 
     per_million: Ints
+    minimum: Ints
     rate_ids: Ints
     bases: Ints
     bits: Ints
@@ -123,7 +136,12 @@ def unit_rates(unit: str, cells: Cells, vocabulary: Vocabulary) -> UnitRates:
     size = len(cells.rates)
     zeros = np.zeros(size, np.int64)
     rates = UnitRates(
-        zeros, zeros.copy(), zeros + vocabulary.basis(UNPRICED), zeros.copy(), np.zeros(size, bool)
+        per_million=zeros,
+        minimum=zeros.copy(),
+        rate_ids=zeros.copy(),
+        bases=zeros + vocabulary.basis(UNPRICED),
+        bits=zeros.copy(),
+        priced=np.zeros(size, bool),
     )
     for cell, rate_set in enumerate(cells.rates):
         found = rate_set.find(unit)
@@ -131,6 +149,7 @@ def unit_rates(unit: str, cells: Cells, vocabulary: Vocabulary) -> UnitRates:
             continue
         row = found.row
         rates.per_million[cell] = row.nanos_per_million
+        rates.minimum[cell] = row.min_quantity
         rates.rate_ids[cell] = vocabulary.rate(row.rate_id)
         rates.bases[cell] = vocabulary.basis(line_basis(row))
         rates.bits[cell] = BITS[found.note] if found.note else 0

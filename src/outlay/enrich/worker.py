@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from outlay.core.event import FIELDS, UNATTRIBUTED
 from outlay.core.units import EVENT_UNITS
 from outlay.enrich import flags
+from outlay.enrich.adjust import price_kinds
 from outlay.enrich.business import TenantIndex, initiators
 from outlay.enrich.hop import ID_BYTES, Hop, HopLog
 from outlay.enrich.loop import STOP_TIMEOUT_S, Loop
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from outlay.core.prices import PriceBook
 
 PriceTable = Callable[[pa.Table, "PriceBook"], Mapping[str, Any]]
-"""Prices captured events: the cost columns by name, and `price_flags` (lists of flags)."""
+"""Prices captured events, with their tenants' `plan`: the cost columns by name, and
+`price_flags` (lists of flags)."""
 
 MAX_EVENTS: Final = 20_000
 """Events in one hop."""
@@ -237,8 +239,13 @@ class Enricher:
             table = batch.table.slice(start, end - start)
             received = batch.received_at[start:end]
             try:
-                priced = dict(self._price(table, book))
-                parts.append(_enriched(table, received, tenants, priced, sizes, self._rules))
+                who = tenants.attributes(
+                    _array(table, "tenant_id"), flags.integers(table, "started_at")
+                )
+                # What an event is sold for may depend on its tenant's plan.
+                planned = table.append_column("plan", who[0]["plan"])
+                priced = price_kinds(planned, lambda part: self._price(part, book))
+                parts.append(_enriched(table, received, who, priced, sizes, self._rules))
             except (UnavailableError, MemoryError):
                 raise
             except Exception as error:
@@ -306,14 +313,14 @@ def _usage_rows(table: pa.Table) -> pa.Table:
 def _enriched(
     table: pa.Table,
     received_at: flags.Ints,
-    tenants: TenantIndex,
+    who: tuple[dict[str, pa.Array], flags.Mask],
     priced: dict[str, Any],
     sizes: flags.PromptSizes,
     rules: flags.FlagRules,
 ) -> pa.Table:
-    """Return captured events with every enriched column."""
+    """Return captured events with every enriched column; `who` is as from `TenantIndex`."""
     tenant_ids = _array(table, "tenant_id")
-    attributes, unknown = tenants.attributes(tenant_ids, flags.integers(table, "started_at"))
+    attributes, unknown = who
     by_flag = flags.masks(table, received_at, unknown, rules)
     totals = flags.input_totals(table)
     by_flag[flags.LARGE_PROMPT] = sizes.large(tenant_ids, totals, rules.large_prompt_factor)

@@ -9,6 +9,7 @@ from outlay.core.match import (
     canonical_clause,
     canonical_provider,
     compile_clause,
+    is_cloud_id,
     name_forms,
 )
 
@@ -73,6 +74,7 @@ def test_a_clause_has_one_canonical_text() -> None:
         ("openai", "gpt-5-20251211", ("dash_date", "gpt-5-2025-12-11")),
         ("openai", "gpt-5-20251211", ("strip_date", "gpt-5")),
         ("google", "claude-sonnet-4@20250929", ("strip_date", "claude-sonnet-4")),
+        ("aws", "openai.gpt-oss-20b", ("bedrock_version", "openai.gpt-oss-20b-1:0")),
         ("aws", "eu.anthropic.claude-x", ("strip_region_prefix", "anthropic.claude-x")),
         (
             "aws",
@@ -94,15 +96,34 @@ def test_forms_of_a_name_and_what_was_done_to_it(
     ("provider", "name"),
     [
         ("openrouter", "openai/gpt-5"),
+        ("aws", "openai.gpt-5.5"),
         ("together", "acme/llama"),
         ("fireworks", "accounts/acme/models/mine"),
         ("aws", "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"),
         ("openai", "ft:gpt-4.1-2025-04-14:acme::abc"),
+        ("openai", "davinci:ft-acme-2023-01-01"),
+        ("google", "tunedmodels/gemini-1.5-flash-acme"),
+        ("aws", "arn:aws:bedrock:us-east-1:1:custom-model/anthropic.claude-x/abc"),
+        ("aws", "arn:aws:bedrock:us-east-1:1:provisioned-model/abc"),
         ("openai", "gpt-5"),
     ],
 )
 def test_names_that_have_no_other_form(provider: str, name: str) -> None:
     assert list(name_forms(provider, name)) == [("", name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.x", True),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", True),
+        ("us-gov.anthropic.claude-x", True),
+        ("claude-haiku-4.5", False),
+        ("gpt-5.6-sol", False),
+    ],
+)
+def test_ids_of_bedrock_are_told_from_plain_names(name: str, is_one: bool) -> None:
+    assert is_cloud_id(name) is is_one
 
 
 def test_providers_have_one_name() -> None:

@@ -12,10 +12,10 @@ from outlay.core.prices import (
     PriceBook,
     RateRow,
     RateSet,
-    parse_window,
     price_speed,
     price_tier,
 )
+from outlay.core.sell import SellRow
 
 NOON = 1_800_000_000_000_000 // 86_400_000_000 * 86_400_000_000 + 12 * 3_600_000_000
 HOUR = 3_600_000_000
@@ -84,6 +84,50 @@ class TestChoice:
         rows = (row(10), row(5, batch=True), row(3, layer="contract"))
         assert chosen(*rows, batch=True) == 3
         assert chosen(*rows, batch=True, list_price=True) == 5
+
+    def test_a_tenants_own_row_wins_for_that_tenant_and_is_not_seen_by_others(self) -> None:
+        rows = (
+            row(10), row(9, layer="override", batch=True), row(8, layer="contract"),
+            row(7, layer="contract", tenant="acme"),
+        )  # fmt: skip
+        found = {t: chosen(*rows, batch=True, tenant=t) for t in ("acme", "globex", "")}
+        assert found == {"acme": 7, "globex": 8, "": 8}
+        assert chosen(*rows, batch=True, tenant="acme", list_price=True) == 9
+
+    def test_a_tenants_row_does_not_tell_others_that_a_batch_price_is_known(self) -> None:
+        rows = (row(10), row(5, batch=True, layer="contract", tenant="acme"))
+        prices = PriceBook(rates=rows)
+        notes = [
+            prices.rate_set("openai", "gpt", at=NOON, batch=True, tenant=t).notes
+            for t in ("acme", "globex")
+        ]
+        assert notes == [(), ("no_batch_rate",)]
+
+    def test_days_of_the_week_win_over_hours_of_every_day(self) -> None:
+        rows = (
+            row(10),
+            row(5, window="00:00:00-23:00:00"),
+            row(3, window="Sat-Sun 00:00:00-24:00:00"),
+        )
+        friday = 4 * 24 * HOUR - 3 * 24 * HOUR + 12 * HOUR  # 1970-01-02 was a Friday
+        found = [chosen(*rows, at=friday + h * HOUR) for h in (0, 11, 12, 59, 60)]
+        assert found == [5, 10, 3, 3, 5]
+
+    def test_conditions_are_ranked_one_after_the_other(self) -> None:
+        ranked = (
+            {"window": "12:00:00-13:00:00", "min_context": 5},
+            {"window": "Mon-Sun 12:00:00-13:00:00"},
+            {"host_class": "vertex"}, {"region_class": "eu"}, {"speed": "fast"}, {"tier": "flex"},
+            {"batch": True}, {"layer": "correction"}, {"layer": "override"}, {"layer": "contract"},
+            {"layer": "contract", "tenant": "acme"},
+        )  # fmt: skip
+        said: dict[str, Any] = {
+            "host_class": "vertex", "region_class": "eu", "speed": "fast", "tier": "flex",
+        }  # fmt: skip
+        for number in range(1, len(ranked) + 1):
+            rows = [row(i, **values) for i, values in enumerate(ranked[:number])]
+            found = chosen(*rows, **said, batch=True, tenant="acme", input_total=9)
+            assert found == number - 1
 
     def test_choice_does_not_depend_on_the_order_of_rows(self) -> None:
         rows = (row(10), row(5, batch=True), row(20, min_context=100), row(4, valid_from=1))
@@ -197,6 +241,12 @@ class TestNames:
     def test_another_provider_is_never_tried(self) -> None:
         assert book(("openai", "gpt-5", {"equals": "gpt-5"})).resolve("groq", ["gpt-5"]) is None
 
+    def test_rows_may_name_a_provider_by_any_of_its_names(self) -> None:
+        rows = (row(1, provider="Bedrock", model="m"),)
+        found = PriceBook(rates=rows).resolve("aws", ["m"])
+        assert found is not None
+        assert PriceBook(rates=rows).rate_set(found.provider, "m", at=NOON).rows
+
     def test_an_alias_of_a_provider_is_recorded(self) -> None:
         found = book(("google", "gemini", {"equals": "gemini"})).resolve("vertex", ["gemini"])
         assert found is not None
@@ -223,6 +273,30 @@ class TestSnapshot:
     models = (ModelRow("openai", "gpt", '{"equals":"gpt"}', family="g", source="s"),)
     rates = (row(10), row(5, batch=True, tier="flex", valid_from=1, valid_to=2, window=""))
 
+    def test_it_carries_what_came_later(self) -> None:
+        models = (ModelRow("azure", "gpt", "{}", layer="override", region_class="eu"), *self.models)
+        rates = (row(1, tenant="acme", min_quantity=5, layer="contract"), *self.rates)
+        again = PriceBook.from_snapshot(PriceBook(models, rates).to_snapshot())
+        assert (again.models, again.rates) == (models, rates)
+
+    def test_what_usage_is_sold_for_is_never_in_it(self) -> None:
+        sells = (SellRow.make("cost", "nanos", 1_300_000, tenant="acme"),)
+        prices = PriceBook(self.models, self.rates, sells)
+        assert b"1300000" not in prices.to_snapshot()
+        assert prices.hash == PriceBook(self.models, self.rates).hash
+
+    def test_a_tenants_book_has_no_row_of_another_tenant_and_nothing_of_selling(self) -> None:
+        own, other = (row(7, layer="contract", tenant=t) for t in ("acme", "globex"))
+        sells = (SellRow.make("cost", "nanos", 1_300_000),)
+        prices = PriceBook(self.models, (*self.rates, own, other), sells)
+        acme, nobody = prices.for_tenant("acme"), prices.for_tenant(None)
+        assert acme.rates == (*self.rates, own)
+        assert nobody.rates == prices.for_tenant("who").rates == self.rates
+        assert acme.sells == nobody.sells == ()
+        assert len({prices.hash, acme.hash, nobody.hash}) == 3
+        assert PriceBook.from_snapshot(acme.to_snapshot()).hash == acme.hash
+        assert nobody.for_tenant("acme") is nobody
+
     def test_it_gives_the_same_book_back(self) -> None:
         prices = PriceBook(self.models, self.rates)
         again = PriceBook.from_snapshot(prices.to_snapshot())
@@ -235,7 +309,15 @@ class TestSnapshot:
         assert PriceBook((), self.rates).hash != prices.hash
 
     @pytest.mark.parametrize(
-        "change", [{"version": 2}, {"hash": "0"}, {"rates": []}, {"models": [[1]]}, {"rates": 5}]
+        "change",
+        [
+            {"version": 1},
+            {"hash": "0"},
+            {"rates": []},
+            {"models": [[1]]},
+            {"rates": 5},
+            {"rates": [["id", 1]]},
+        ],
     )
     def test_an_altered_or_foreign_snapshot_is_refused(self, change: dict[str, Any]) -> None:
         data = json.loads(PriceBook(self.models, self.rates).to_snapshot()) | change
@@ -266,8 +348,3 @@ class TestWords:
 
     def test_the_standard_speed_is_no_condition(self) -> None:
         assert [price_speed(s) for s in (None, "standard", "Fast")] == ["", "", "fast"]
-
-    @pytest.mark.parametrize("window", ["", "1:00-2:00", "24:00:00-01:00:00", "01:00:00"])
-    def test_a_bad_window_says_how_to_write_one(self, window: str) -> None:
-        with pytest.raises(ValueError, match="HH:MM:SS-HH:MM:SS"):
-            parse_window(window)

@@ -92,6 +92,46 @@ class TestLines:
         assert priced(book, **M, usage={"input": 9, "requests": 3}).lines[1].quantity == 3
         assert priced(book, **M, usage={}).lines == []
 
+    def test_less_than_the_minimum_is_charged_as_the_minimum_and_flagged(self) -> None:
+        row = RateRow.make("p", "m", "audio_seconds", 30 * USD, min_quantity=10)
+        book = PriceBook(rates=(row,))
+        short = priced(book, **M, usage={"audio_seconds": 3})
+        (line,) = short.lines
+        assert (line.quantity, line.nanos, short.flags) == (10, 300_000, ("minimum_charge",))
+        assert (short.price_basis, short.price_confidence) == ("catalogue", "exact")
+        assert priced(book, **M, usage={"audio_seconds": 10}).flags == ()
+        assert priced(book, **M, usage={"audio_seconds": 0}).lines == []
+
+    def test_a_minimum_of_a_rate_that_is_assumed_is_flagged_with_the_assumption(self) -> None:
+        book = PriceBook(rates=(RateRow.make("p", "m", "input", USD, min_quantity=10),))
+        cost = priced(book, **M, usage={"input_image": 3})
+        assert cost.flags == ("modality_at_text_rate", "minimum_charge")
+        assert (cost.cost_nanos, cost.price_confidence) == (10_000, "estimated")
+
+    def test_a_model_charged_by_duration_is_charged_for_the_events_own(self) -> None:
+        book = PriceBook(rates=tuple(rows("p", "m", input=0, duration_ms=1000)))
+        times = {"started_at": AT, "ended_at": AT + 1_500_001}
+        cost = priced(book, **M, usage={"input": 9}, **times)
+        assert [(x.unit, x.quantity, x.nanos) for x in cost.lines] == [
+            ("input", 9, 0),
+            ("duration_ms", 1501, 1_501_000_000),
+        ]
+        assert priced(book, **M, usage={"duration_ms": 7}, **times).lines[0].quantity == 7
+        assert priced(book, **M, usage={}, **times).cost_nanos == cost.cost_nanos
+        assert priced(book, **M, usage={}, billed="no", **times).cost_nanos == 0
+        assert priced(book, **M, usage={}).price_basis == "free"
+
+    def test_the_duration_is_charged_once_however_many_parts_a_call_has(self) -> None:
+        book = PriceBook(rates=tuple(rows("p", "m", input=0, duration_ms=1000)))
+        parts = [{"model": "m", "usage": {"input": 5}}] * 2
+        cost = priced(book, **M, usage={"input": 10}, segments=parts, latency_ms=2.0)
+        assert [line.unit for line in cost.lines] == ["input", "input", "duration_ms"]
+
+    def test_gpu_seconds_are_a_unit_like_any_other(self) -> None:
+        book = PriceBook(rates=tuple(rows("own", "h100", gpu_seconds=700)))
+        cost = priced(book, provider="own", model_served="h100", usage={"gpu_seconds": 10})
+        assert cost.cost_nanos == 7_000_000
+
     def test_the_whole_call_moves_to_the_next_context_band(self) -> None:
         short = priced(model_served="long", usage={"input": 600, "input_cache_read": 400})
         long = priced(model_served="long", usage={"input": 600, "input_cache_read": 401})
@@ -170,6 +210,37 @@ class TestBasis:
         cost = priced(book, usage={"input": 1000, "output": 10})
         assert (cost.price_basis, cost.lines[0].basis) == ("contract", "contract")
         assert (cost.cost_nanos, cost.list_cost_nanos) == (2_150_000, 3_150_000)
+
+    def test_a_tenants_contract_is_a_contract_for_that_tenant_alone(self) -> None:
+        own = RateRow.make("anthropic", "claude", "input", USD, layer="contract", tenant="acme")
+        book = PriceBook(BOOK.models, (*BOOK.rates, own))
+        found = {
+            tenant: priced(book, usage={"input": 1000}, tenant_id=tenant)
+            for tenant in ("acme", "globex")
+        }
+        assert [(c.cost_nanos, c.price_basis) for c in found.values()] == [
+            (1_000_000, "contract"),
+            (3_000_000, "catalogue"),
+        ]
+        assert [c.list_cost_nanos for c in found.values()] == [3_000_000, 3_000_000]
+
+    def test_a_model_that_only_a_tenants_contract_names_is_unknown_to_others(self) -> None:
+        own = RateRow.make("anthropic", "secret", "input", USD, layer="contract", tenant="acme")
+        book = PriceBook(rates=(own,))
+        said = {"model_served": "secret", "usage": {"input": 1}}
+        assert priced(book, tenant_id="acme", **said).price_model == "secret"
+        assert priced(book, tenant_id="globex", **said).flags == ("unpriced", "unknown_model")
+
+    def test_the_region_class_of_an_alias_prices_a_call_that_states_none(self) -> None:
+        alias = ModelRow("azure", "gpt", '{"equals":"ours"}', layer="override", region_class="eu")
+        rates = (
+            RateRow.make("azure", "gpt", "input", USD),
+            RateRow.make("azure", "gpt", "input", 2 * USD, region_class="eu"),
+        )
+        said = {"provider": "azure", "model_served": "ours", "usage": {"input": 1000}}
+        book = PriceBook((alias,), rates)
+        assert priced(book, **said).cost_nanos == 2_000_000
+        assert priced(book, **said, region_class="us").cost_nanos == 1_000_000
 
     def test_a_tool_is_priced_by_its_name(self) -> None:
         cost = priced(

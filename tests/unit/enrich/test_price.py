@@ -8,71 +8,24 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from outlay.core.event import FIELDS
 from outlay.core.prices import ModelRow, PriceBook, RateRow
-from outlay.core.rating import COST_COLUMNS, FLAGS, call_of, price_call
+from outlay.core.rating import COST_COLUMNS, FLAGS
+from outlay.core.sell import SellRow
 from outlay.core.units import EVENT_UNITS
 from outlay.enrich.price import OUTPUT, price_table
 from outlay.store.books.catalogue import load_catalogue
 from outlay.stream.columns import CAPTURED_SCHEMA, ENRICHED_SCHEMA
-
-DEFAULTS = {field.name: field.default for field in FIELDS if not field.enriched}
-AT = 1_785_000_000_000_000
-USD = 1_000_000_000
+from tests.unit.enrich.pricing import AT, USD, by_columns, by_scalar, event, table
 
 MODELS = (
     ("openai", "gpt-5.6-sol"), ("openai", "o4-mini-2025-04-16"), ("openai", "gpt-77"),
     ("anthropic", "claude-sonnet-4-5"), ("anthropic", "claude-haiku-5-5"), ("azure", "gpt-4.1"),
     ("google", "gemini-2.5-pro"), ("vertex", "publishers/google/models/gemini-2.5-flash"),
     ("deepseek", "deepseek-v4-flash"), ("xai", "grok-4.3"), ("perplexity", "sonar"),
-    ("aws", "eu.anthropic.claude-haiku-4-5-20251001-v1:0"), (None, None),
+    ("aws", "eu.anthropic.claude-haiku-4-5-20251001-v1:0"), (None, None), ("azure", "ours"),
+    ("vllm", "llama"),
 )  # fmt: skip
-
-
-def event(**fields: Any) -> dict[str, Any]:
-    made = {**DEFAULTS, "event_id": bytes(16), "started_at": AT, "ended_at": AT, "status": "ok"}
-    made |= {"operation": "chat", "provider": "openai", "model_served": "gpt-5.6-sol"}
-    made |= fields
-    made["other_units"] = list((made["other_units"] or {}).items()) or None
-    return made
-
-
-def table(events: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(events, schema=CAPTURED_SCHEMA)
-
-
-def by_columns(events: pa.Table, book: PriceBook) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pa.table(price_table(events, book)).to_pylist()
-    return rows
-
-
-def by_scalar(fields: dict[str, Any], book: PriceBook) -> dict[str, Any]:
-    fields = {**fields, "other_units": dict(fields["other_units"] or ())}
-    cost = price_call(book, call_of(fields, at=fields["started_at"]))
-    return {
-        "cost_nanos": cost.cost_nanos,
-        **cost.columns,
-        "lines": [
-            {
-                "unit": line.unit,
-                "quantity": line.quantity,
-                "rate_id": line.rate_id,
-                "nanos": line.nanos,
-                "basis": line.basis,
-            }
-            for line in cost.lines
-        ],
-        "price_basis": cost.price_basis,
-        "price_confidence": cost.price_confidence,
-        "price_book_hash": book.hash,
-        "price_model": cost.price_model,
-        "price_rule": cost.price_rule,
-        "list_cost_nanos": cost.list_cost_nanos,
-        "price_flags": list(cost.flags),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +39,19 @@ def contracts(catalogue: PriceBook) -> PriceBook:
         RateRow.make("openai", "gpt-5.6-sol", "input", 3 * USD, layer="contract"),
         RateRow.make("openai", "gpt-5.6-sol", "input_audio", 7 * USD, layer="contract"),
         RateRow.make("tool", "serp.search", "requests", 5_000 * USD, layer="override"),
+        RateRow.make("google", "gemini-2.5-pro", "input", USD, layer="contract", tenant="acme"),
+        RateRow.make("vllm", "llama", "duration_ms", USD, layer="override", min_quantity=500),
     )
-    return PriceBook(catalogue.models, (*catalogue.rates, *own))
+    deployed = ModelRow(
+        "azure", "gpt-4.1", '{"equals":"ours"}', layer="override", region_class="eu"
+    )
+    sold = (
+        SellRow.make("cost", "nanos", 1_300_000),
+        SellRow.make("cost", "nanos", 1_100_000, tenant="acme", plan="pro"),
+        SellRow.make("output", "credits", 2_000_000, feature="chat"),
+        SellRow.make("calls", "credits", 10**12, model="gemini-2.5-pro"),
+    )
+    return PriceBook((*catalogue.models, deployed), (*catalogue.rates, *own), sold)
 
 
 def random_event(dice: random.Random) -> dict[str, Any]:
@@ -97,6 +61,11 @@ def random_event(dice: random.Random) -> dict[str, Any]:
         "model_served": model if dice.random() < 0.9 else None,
         "model_requested": dice.choice((model, "gpt-4.1", None)),
         "started_at": AT + dice.randrange(15_000_000_000_000),
+        "latency_ms": dice.choice((None, 0.1, 750.0)),
+        "tenant_id": dice.choice(("acme", "globex", "unattributed")),
+        "plan": dice.choice((None, "pro")),
+        "feature": dice.choice((None, "chat")),
+        "status": dice.choice(("ok", "ok", "error")),
         "tier_served": dice.choice((None, None, "default", "flex", "priority", "batch")),
         "batch": dice.random() < 0.1,
         "speed": dice.choice((None, None, "standard", "fast")),
@@ -133,45 +102,6 @@ def test_columns_and_scalar_agree_exactly_on_the_catalogue(
         assert found == by_scalar(fields, book), fields
 
 
-small_rates = st.builds(
-    RateRow.make,
-    st.just("p"),
-    st.sampled_from(("a", "b")),
-    st.sampled_from((*EVENT_UNITS, "input_cache_write", "web_search", "requests")),
-    st.integers(-(10**13), 10**16),
-    batch=st.booleans(),
-    tier=st.sampled_from(("", "flex")),
-    min_context=st.sampled_from((0, 100, 1_000_000)),
-    window=st.sampled_from(("", "22:00:00-03:00:00")),
-    valid_from=st.sampled_from((None, AT + 50)),
-    valid_to=st.sampled_from((None, AT + 60)),
-    layer=st.sampled_from(("catalogue", "contract")),
-)
-counts = st.one_of(st.integers(0, 2000), st.integers(0, 10**15))
-small_events = st.builds(
-    event,
-    provider=st.just("p"),
-    model_served=st.sampled_from(("a", "b", "c", None)),
-    started_at=st.sampled_from([AT + t + h for t in (0, 49, 50, 60) for h in (0, 43_200_000_000)]),
-    batch=st.booleans(),
-    tier_served=st.sampled_from((None, "flex")),
-    billed=st.sampled_from(("yes", "no", "possible")),
-    provider_cost_nanos=st.one_of(st.none(), st.integers(0, 10**17)),
-    other_units=st.dictionaries(st.sampled_from(("web_search", "requests", "odd")), counts),
-    **dict.fromkeys(EVENT_UNITS, counts),
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(small_rates, max_size=25), st.lists(small_events, max_size=15))
-def test_columns_and_scalar_agree_exactly_on_any_book(
-    rates: list[RateRow], events: list[dict[str, Any]]
-) -> None:
-    book = PriceBook((ModelRow("p", "b", '{"contains":"b"}'),), tuple(rates))
-    found = by_columns(table(events), book)
-    assert found == [by_scalar(fields, book) for fields in events]
-
-
 def test_a_unit_named_twice_in_a_map_is_priced_once(catalogue: PriceBook) -> None:
     fields = event(input=5)
     fields["other_units"] = [("web_search", 1), ("web_search", 2)]
@@ -196,6 +126,9 @@ class TestShape:
     def test_chunks_slices_and_more_columns_change_nothing(self, catalogue: PriceBook) -> None:
         dice = random.Random(9)
         events = [random_event(dice) for _ in range(300)]
+        assert by_columns(table(events).select(CAPTURED_SCHEMA.names), catalogue) == by_columns(
+            table([{**e, "plan": None} for e in events]), catalogue
+        )
         whole = by_columns(table(events), catalogue)
         chunked = pa.concat_tables([table(events[:100]), table(events[100:])])
         chunked = chunked.append_column("received_at", pa.nulls(300, pa.timestamp("us")))
@@ -233,3 +166,45 @@ class TestKnownTotals:
         assert (row["cost_nanos"], row["price_basis"]) == (6 * USD, "provider_stated")
         assert row["price_flags"] == ["price_drift"]
         assert row["lines"][-1]["unit"] == "provider_adjustment"
+
+
+class TestSelling:
+    def rows(self, *sells: SellRow, events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        rates = (RateRow.make("openai", "gpt-5.6-sol", "input", 2 * USD),)
+        found = by_columns(table(events), PriceBook(rates=rates, sells=sells))
+        return [(row["sell_nanos"], row["credits_micros"], row["price_flags"]) for row in found]
+
+    def test_each_event_is_sold_by_its_tenants_and_its_plans_row(self) -> None:
+        sells = (
+            SellRow.make("cost", "nanos", 1_500_000),
+            SellRow.make("cost", "nanos", 1_300_000, plan="pro"),
+            SellRow.make("input", "credits", 10**6, tenant="acme"),
+        )
+        events = [
+            event(input=1000),
+            event(input=1000, plan="pro"),
+            event(input=1000, plan="pro", tenant_id="acme"),
+        ]
+        assert self.rows(*sells, events=events) == [
+            (3_000_000, None, []),
+            (2_600_000, None, []),
+            (2_600_000, 1000, []),
+        ]
+
+    def test_a_markup_on_what_has_no_price_is_flagged(self) -> None:
+        sells = (SellRow.make("cost", "nanos", 1_500_000),)
+        events = [event(input=1000, output=5), event(input=1000, output=5, segments="[]")]
+        assert self.rows(*sells, events=events) == [(3_000_000, None, ["unpriced", "unsold"])] * 2
+
+    def test_amounts_beyond_64_bits_on_the_way_are_exact(self) -> None:
+        sells = (SellRow.make("input", "nanos", 10**18 + 1),)
+        events = [event(input=99_999), event(input=100_001)]
+        assert self.rows(*sells, events=events) == [
+            (99_999_000_000_000_000, None, []),
+            (0, None, ["unsold"]),
+        ]
+
+    def test_without_a_row_there_is_no_price(self) -> None:
+        assert self.rows(events=[event(input=1)]) == [(None, None, [])]
+        sells = (SellRow.make("cost", "nanos", 1, tenant="acme"),)
+        assert self.rows(*sells, events=[event(input=1)]) == [(None, None, [])]

@@ -97,6 +97,18 @@ def test_an_event_gets_arrival_tenant_price_and_flags_and_keeps_the_rest(line: L
     assert row["sell_nanos"] is None
 
 
+def test_pricing_is_told_each_tenants_plan(line: Line) -> None:
+    told: list[Any] = []
+
+    def price(events: pa.Table, book: Any) -> dict[str, Any]:
+        told.extend(events.column("plan").to_pylist())
+        return flat_price(events, book)
+
+    line.append([event(1, tenant_id="acme"), event(2, tenant_id="nobody")])
+    line.drain(price=price)
+    assert told == ["pro", None]
+
+
 def test_received_at_is_the_arrival_of_the_record_of_each_event(line: Line) -> None:
     line.append([event(1)], at=NOW)
     line.append([event(2)], at=NOW + SECOND)
