@@ -25,7 +25,7 @@ from outlay.errors import (
     StorageFullError,
     UnavailableError,
 )
-from outlay.store.base import Books, DeadLetter, Key, Tenant
+from outlay.store.base import Books, DeadLetter, Key, PriceChange, Tenant
 from outlay.store.books import engine, sql
 from outlay.store.books.sql import SqlBooks
 from outlay.store.books.tables import METADATA
@@ -254,9 +254,9 @@ class TestPrices:
         row = rate(
             "m", 7, host_class="h", region_class="r", tier="flex", batch=True, speed="fast",
             min_context=200_000, window="01:00:00-02:00:00", valid_from=5, valid_to=9,
-            layer="contract", source="deal",
+            layer="contract", source="deal", tenant="acme", min_quantity=10,
         )  # fmt: skip
-        books.save_catalogue(PriceBook(rates=(row,)), source="s", actor="me", at=10)
+        books.change_prices(PriceChange(rates=(row,)), reason="r", actor="me", at=10)
         assert books.load_prices().rates == (replace(row, recorded_at=10),)
 
     def test_equal_rows_stay_new_ones_come_and_vanished_ones_are_superseded(
@@ -299,10 +299,40 @@ class TestPrices:
         assert [m.model for m in books.load_prices().models] == ["b", "a"]
 
     def test_layers_that_a_catalogue_does_not_have_are_left_alone(self, books: Books) -> None:
-        own = PriceBook(rates=(rate("a", 3, layer="override"),))
-        books.save_catalogue(own, source="s", actor="me", at=10)
+        own = PriceChange(rates=(rate("a", 3, layer="override"),))
+        books.change_prices(own, reason="r", actor="me", at=10)
         books.save_catalogue(PriceBook(rates=(rate("a"),)), source="s", actor="me", at=20)
-        assert {r.layer for r in books.load_prices().rates} == {"override", "catalogue"}
+        books.save_catalogue(PriceBook(), source="s", actor="me", at=30)
+        assert {r.layer for r in books.load_prices().rates} == {"override"}
+        assert len(books.load_prices(known_at=20).rates) == 2
+
+    def test_a_catalogue_with_rows_of_other_layers_is_a_mistake(self, books: Books) -> None:
+        own = PriceBook(rates=(rate("a", 3, layer="override"),))
+        with pytest.raises(ValueError, match="override"):
+            books.save_catalogue(own, source="s", actor="me", at=10)
+        assert books.load_prices().rates == ()
+
+    def test_a_newer_version_that_says_the_same_changes_nothing(self, books: Books) -> None:
+        first, second = (
+            PriceBook(rates=(rate("a", source=f"list {n}"),), models=(model("a"),)) for n in "12"
+        )
+        books.save_catalogue(first, source="list 1", actor="me", at=10)
+        assert books.save_catalogue(second, source="list 2", actor="me", at=20) == 0
+        assert [r.source for r in books.load_prices().rates] == ["list 1"]
+
+    def test_a_correction_by_hand_survives_the_next_catalogue(self, books: Books) -> None:
+        theirs = rate("a", 5, layer="correction", source="ours")
+        mine = rate("a", 7, layer="correction", source="me", valid_from=100, valid_to=200)
+        catalogue = PriceBook(rates=(rate("a"), theirs))
+        books.save_catalogue(catalogue, source="s", actor="me", at=10)
+        books.change_prices(PriceChange(rates=(mine,)), reason="r", actor="me", at=20)
+        assert books.save_catalogue(catalogue, source="s", actor="me", at=30) == 0
+        found = sorted(
+            (r.valid_from or 0, r.valid_to, r.nanos_per_million)
+            for r in books.load_prices().rates
+            if r.layer == "correction"
+        )
+        assert found == [(0, 100, 5), (100, 200, 7), (200, None, 5)]
 
     def test_rates_are_found_by_id_even_when_superseded(self, books: Books) -> None:
         old, new = rate("a"), rate("a", 5)

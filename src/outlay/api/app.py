@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from outlay import __version__
-from outlay.api import admin, health, prices, query
+from outlay.api import admin, health, price_check, price_edit, prices, query, repricing
 from outlay.api.auth import Authenticator
 from outlay.api.body import Memory
 from outlay.api.edge import Edge, error_answer
@@ -42,7 +42,7 @@ def create_app(services: Services, *, log: Any) -> FastAPI:
     app.state.book_cache = prices.BookCache()
     ingest = Ingest(services, auth, metrics, memory, log)
     app.router.routes.append(Route(PATH, ingest, methods=["POST"]))
-    for part in (query, admin, prices, health):
+    for part in (query, admin, prices, price_edit, price_check, repricing, health):
         app.include_router(part.router)
     app.add_exception_handler(OutlayError, _outlay_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

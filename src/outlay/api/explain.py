@@ -9,13 +9,19 @@ from typing import Any, Final
 from outlay.core.event import FIELDS
 from outlay.core.money import RATE_SCALE, line_nanos
 from outlay.core.prices import RateRow
+from outlay.wire.conventions import convention
 
 _USAGE: Final = tuple(f.name for f in FIELDS if f.group == "usage" and f.type == "int64")
 
 
 def rate_ids(event: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the rates that an event's lines used."""
-    return {line["rate_id"] for line in event.get("lines") or () if line.get("rate_id")}
+    """Return the ids of the rates that an event's lines, and its adjustments', used."""
+    return {
+        line["rate_id"]
+        for one in (event, *(event.get("adjustments") or ()))
+        for line in one.get("lines") or ()
+        if line.get("rate_id")
+    }
 
 
 def explain(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str, Any]:
@@ -47,6 +53,7 @@ def explain(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str,
         "usage": usage,
         "usage_source": event.get("usage_source"),
         "usage_raw": event.get("usage_raw"),
+        "convention": convention(event.get("surface") or "", event.get("vendor") or ""),
         "model": {key: value for key, value in names.items() if value is not None},
         "price": {key: value for key, value in price.items() if value is not None},
         "arithmetic": [line["text"] for line in lines],
@@ -54,7 +61,27 @@ def explain(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str,
         "adds_up": total == cost,
         "findings": list(event.get("findings") or ()),
     }
+    changes = [_adjusted(one, rates) for one in event.get("adjustments") or ()]
+    if changes:
+        derivation["adjustments"] = changes
+        derivation["cost_now_nanos"] = cost + sum(change["nanos"] for change in changes)
     return {"event": dict(event), "lines": lines, "derivation": derivation}
+
+
+def _adjusted(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str, Any]:
+    """Return what one adjustment changed, why, and by which rates."""
+    lines = [_line(line, rates.get(line.get("rate_id") or "")) for line in event.get("lines") or ()]
+    return {
+        "event_id": event.get("event_id"),
+        "at": event.get("received_at"),
+        "reason": event.get("reason"),
+        "nanos": event.get("cost_nanos") or 0,
+        "basis": event.get("price_basis"),
+        "rule": event.get("price_rule"),
+        "book": event.get("price_book_hash"),
+        "lines": lines,
+        "arithmetic": [line["text"] for line in lines],
+    }
 
 
 def _line(line: Mapping[str, Any], rate: RateRow | None) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class Ingest:
         """Decode and make durable; runs in an ingest thread."""
         now = self._services.clock()
         body = gunzip(batch.body, most=self._most) if batch.gzip else batch.body
-        screen = None if caller.tenant is None else _only(caller.tenant)
+        screen = _usage_only if caller.tenant is None else _only(caller.tenant)
         decoded = decode_batch(
             body, ndjson=batch.ndjson, now=now, limits=self._limits, screen=screen
         )
@@ -164,12 +164,22 @@ def _answer(outcome: _Outcome) -> bytes:
     return msgspec.json.encode({"accepted": outcome.accepted, "rejected": rejected})
 
 
+_SERVER_ONLY: Final = Problem(
+    "server_only", "kind must be usage: adjustments and allocations are the server's own"
+)
+
+
+def _usage_only(events: Sequence[Any]) -> dict[int, Problem]:
+    """Refuse what only the server may write, since it states its own price."""
+    return {place: _SERVER_ONLY for place, event in enumerate(events) if event.kind != "usage"}
+
+
 def _only(tenant: str) -> Screen:
     """Return the check that makes every event the key's tenant's and refuses those of others."""
     message = f"tenant_id names another tenant: this key writes for {tenant} only"
 
     def screen(events: Sequence[Any]) -> dict[int, Problem]:
-        refused = {}
+        refused = _usage_only(events)
         for place, event in enumerate(events):
             if event.tenant_id in (tenant, UNATTRIBUTED):
                 event.tenant_id, event.tenant_source = tenant, "key"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
+from outlay.act.rerate import Rerater
 from outlay.config import Settings
 from outlay.errors import UnavailableError
 from outlay.store.base import Books, OlapStore
@@ -88,6 +89,7 @@ class Services:
     clock: Callable[[], int]
     parts: Callable[[], Sequence[PartState]]
     data: Path
+    rerater: Rerater
     backends: dict[str, str] = field(default_factory=dict)
     query_workers: Workers = field(
         default_factory=lambda: Workers("query", threads=QUERY_THREADS, waiting=QUERY_WAITING)

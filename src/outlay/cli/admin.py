@@ -1,4 +1,4 @@
-"""Commands that manage: `tenants`, `keys`, and `prices` to look rates up."""
+"""Commands that manage: `tenants` and `keys`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 
 from outlay.cli import render
 from outlay.cli.options import Endpoint, Json, KeyOption, client
-from outlay.core.money import format_usd
 from outlay.errors import BadRequestError
 
 _TENANT_COLUMNS = [
@@ -24,13 +23,12 @@ _KEY_COLUMNS = [
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for name, group in (("tenants", tenants), ("keys", keys), ("prices", prices)):
+    for name, group in (("tenants", tenants), ("keys", keys)):
         app.add_typer(group, name=name)
 
 
 tenants = typer.Typer(help="Tenants: who the work is for, effective-dated.", no_args_is_help=True)
 keys = typer.Typer(help="API keys: hashed, scoped, revocable.", no_args_is_help=True)
-prices = typer.Typer(help="The price book.", no_args_is_help=True)
 
 
 def _ask(
@@ -159,36 +157,3 @@ def keys_revoke(
         render.print_json(answer)
     else:
         render.console.print(f"{render.safe(key_id)} is revoked.")
-
-
-@prices.command("list")
-def prices_list(
-    *,
-    provider: Annotated[str | None, typer.Option("--provider")] = None,
-    model: Annotated[str | None, typer.Option("--model")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="RFC 3339; default: now.")] = None,
-    as_json: Json = False,
-    endpoint: Endpoint = None,
-    key: KeyOption = None,
-) -> None:
-    """List the rates that hold at a time, in dollars per million units."""
-    asked = {"provider": provider, "model": model, "at": at}
-    parts = {name: value for name, value in asked.items() if value is not None}
-    answer = _ask(endpoint, key, "GET", "/v1/prices", params=parts)
-    if as_json:
-        render.print_json(answer)
-        return
-    for row in answer["rates"]:
-        row["price"] = format_usd(row["nanos_per_million"])
-        asked_for = (row.get(n) for n in ("host_class", "region_class", "tier", "speed", "window"))
-        conditions = [str(value) for value in asked_for if value]
-        if row.get("batch"):
-            conditions.append("batch")
-        if row.get("min_context"):
-            conditions.append(f"from {row['min_context']:,} tokens in")
-        row["when"] = ", ".join(conditions)
-    columns = [
-        ("provider", "provider"), ("model", "model"), ("unit", "unit"), ("price", "$ per million"),
-        ("when", "when"), ("layer", "layer"), ("source", "source"),
-    ]  # fmt: skip
-    render.console.print(render.rows_table(answer["rates"], columns))

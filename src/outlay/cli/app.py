@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from outlay import __version__
-from outlay.cli import admin, ask, doctor, rate, render, serve
+from outlay.cli import admin, ask, doctor, price_edit, prices, rate, render, repricing, serve
 from outlay.errors import OutlayError
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def fail(error: OutlayError) -> NoReturn:
 
 def run() -> None:
     """Run the command line."""
-    for module in (serve, ask, rate, admin, doctor):
+    for module in (serve, ask, rate, admin, prices, price_edit, repricing, doctor):
         module.register(app)
     try:
         app()

@@ -261,6 +261,9 @@ def _show_explanation(answer: dict[str, Any]) -> None:
         raw = event["usage_raw"]
         text = raw if isinstance(raw, str) else json.dumps(raw)
         render.console.print(f"[bold]raw usage[/bold] {render.safe(text)}", soft_wrap=True)
+    if answer["derivation"].get("convention"):
+        rule = render.safe(answer["derivation"]["convention"])
+        render.console.print(f"[bold]convention[/bold] {rule}", soft_wrap=True)
     columns = [
         ("unit", "unit"), ("quantity", "quantity"), ("nanos_per_million", "nano-$ per million"),
         ("nanos", "nano-$"), ("basis", "basis"), ("rate_id", "rate"), ("source", "source"),
@@ -270,3 +273,11 @@ def _show_explanation(answer: dict[str, Any]) -> None:
     for line in derivation.get("arithmetic") or ():
         render.console.print(f"  [dim]{render.safe(line)}[/dim]", soft_wrap=True)
     render.console.print(f"[green]{format_usd(event['cost_nanos'] or 0)}[/green] in all")
+    for change in derivation.get("adjustments") or ():
+        what = f"{format_usd(change['nanos'])} on {render.moment(change['at'])}"
+        reason = render.safe(change["reason"])
+        render.console.print(f"[bold]adjusted[/bold] by {what}: {reason}", soft_wrap=True)
+        for line in change["arithmetic"]:
+            render.console.print(f"  [dim]{render.safe(line)}[/dim]", soft_wrap=True)
+    if "cost_now_nanos" in derivation:
+        render.console.print(f"[green]{format_usd(derivation['cost_now_nanos'])}[/green] now")

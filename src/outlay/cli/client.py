@@ -28,6 +28,14 @@ class ServerError(OutlayError):
         )
         self.code = str(error.get("code") or f"http_{status}")
         self.status = status
+        self.problems: list[dict[str, Any]] = error.get("problems") or []
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error as the server said it, with every problem that it listed."""
+        body = super().as_dict()
+        if self.problems:
+            body["error"]["problems"] = self.problems
+        return body
 
 
 class Client:

@@ -5,6 +5,7 @@ It makes outlay's accuracy checkable by anyone: the codecs, catalogue and rating
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from outlay.core.units import input_total, output_total
 from outlay.errors import BadRequestError
 from outlay.wire.base import MAX_BODY_BYTES, Reading, Request
 from outlay.wire.registry import open_reader
+from outlay.wire.sessions import open_session
 
 MAX_LINE_CHARACTERS: Final = 2 * MAX_BODY_BYTES
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,7 +44,8 @@ def rate(
         typer.Option(
             "--jsonl",
             help="File, or - for standard input; a line is an object with url, request, response "
-            "and, if known, status, response_headers, method, headers, complete, at (RFC 3339).",
+            "(or response_base64, or the messages of a socket) and, if known, status, "
+            "response_headers, method, headers, complete, at (RFC 3339).",
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead.")] = None,
@@ -146,10 +149,24 @@ def rate_line(line: str, book: PriceBook, hosts: Mapping[str, str]) -> dict[str,
     if not isinstance(record, dict) or not isinstance(record.get("url"), str):
         raise BadRequestError("The line is not an object with a `url`.", where="url")
     at = _at(record.get("at"))
-    reading = _read(record, hosts)
-    if reading is None:
+    readings = _messages(record, hosts) if "messages" in record else _read(record, hosts)
+    if readings is None:
         return {"url": record["url"], "provider": None, "findings": ["unknown_provider"]}
-    return _described(reading, book, at)
+    if len(readings) == 1 and "messages" not in record:
+        return _described(readings[0], book, at)
+    return _several(record["url"], [_described(reading, book, at) for reading in readings])
+
+
+def _several(url: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Describe what told of several calls: a socket, or the results of a batch."""
+    return {
+        "url": url,
+        "readings": rows,
+        "input_total": sum(row["input_total"] for row in rows),
+        "output_total": sum(row["output_total"] for row in rows),
+        "cost_nanos": sum(row["cost_nanos"] for row in rows),
+        "findings": sorted({finding for row in rows for finding in row["findings"]}),
+    }
 
 
 def _at(value: Any) -> int:
@@ -176,6 +193,8 @@ def _at(value: Any) -> int:
 def _bytes(value: Any) -> bytes:
     if value is None:
         return b""
+    if isinstance(value, bytes):
+        return value
     if isinstance(value, str):
         return value.encode("utf-8", "replace")
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
@@ -191,7 +210,27 @@ def _headers(value: Any) -> dict[str, str]:
     return flat
 
 
-def _read(record: Mapping[str, Any], hosts: Mapping[str, str]) -> Reading | None:
+def _messages(record: Mapping[str, Any], hosts: Mapping[str, str]) -> list[Reading] | None:
+    """Read the messages of a socket, each `{"direction": "sent" | "received", "data": ...}`."""
+    session = open_session(record["url"], hosts=hosts)
+    if session is None:
+        return None
+    messages = record["messages"]
+    if not isinstance(messages, list):
+        raise BadRequestError("`messages` is not a list.", where="messages")
+    readings: list[Reading] = []
+    for number, message in enumerate(messages):
+        where = f"messages[{number}]"
+        if not isinstance(message, dict) or "data" not in message:
+            raise BadRequestError(f"`{where}` is not an object with `data`.", where=where)
+        if message.get("direction") == "sent":
+            session.sent(_bytes(message["data"]))
+        else:
+            readings += session.received(_bytes(message["data"]))
+    return readings + list(session.finish())
+
+
+def _read(record: Mapping[str, Any], hosts: Mapping[str, str]) -> list[Reading] | None:
     request = Request(
         method=str(record.get("method") or "POST"),
         url=record["url"],
@@ -201,7 +240,7 @@ def _read(record: Mapping[str, Any], hosts: Mapping[str, str]) -> Reading | None
     reader = open_reader(request, hosts=hosts)
     if reader is None:
         return None
-    response = record.get("response")
+    response = _response(record)
     headers = _headers(record.get("response_headers"))
     # A recording holds the decoded body, whatever the header said on the wire.
     headers.pop("content-encoding", None)
@@ -213,7 +252,20 @@ def _read(record: Mapping[str, Any], hosts: Mapping[str, str]) -> Reading | None
         raise BadRequestError("`status` is not a whole number.", where="status")
     reader.response(status, headers)
     reader.feed(_bytes(response))
-    return reader.finish(complete=record.get("complete") is not False)
+    reading = reader.finish(complete=record.get("complete") is not False)
+    # A download of results costs nothing itself; what it tells of does.
+    return list(reader.ready) or [reading]
+
+
+def _response(record: Mapping[str, Any]) -> Any:
+    if "response_base64" not in record:
+        return record.get("response")
+    try:
+        return base64.b64decode(record["response_base64"], validate=True)
+    except (TypeError, ValueError) as error:
+        raise BadRequestError(
+            "`response_base64` is not base64.", where="response_base64"
+        ) from error
 
 
 def _described(reading: Reading, book: PriceBook, at: int) -> dict[str, Any]:

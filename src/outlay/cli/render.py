@@ -42,6 +42,8 @@ def cell(value: Any, unit: str = "") -> str:
         return "-"
     if unit == "nanos":
         return format_usd(round(value))
+    if unit == "micros":
+        return f"{value / 1_000_000:,.2f}"
     if unit == "ms":
         return f"{value:,.0f} ms"
     if unit == "ratio":

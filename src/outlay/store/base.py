@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from outlay.core.prices import PriceBook, RateRow
+    from outlay.core.prices import ModelRow, PriceBook, RateRow
+    from outlay.core.sell import SellRow
     from outlay.store.query.model import Query
 
 
@@ -52,6 +53,42 @@ class Answer:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Usage events by their start, microseconds UTC (`end` excluded); empty text means any.
+
+    `model` is any name the event has for it: priced, served, requested, or a tool's name.
+    `unpriced` keeps those that have no price, and that no adjustment gave one since.
+    """
+
+    start: int
+    end: int
+    provider: str = ""
+    model: str = ""
+    tenant: str = ""
+    unpriced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedGroup:
+    """Events that have no price, of one provider and model and for one reason.
+
+    `reason` is `unknown_model` (no row of the book knows the name), `no_rate` (a unit of the model
+    has no rate) or `usage_unknown` (it may have been billed, and nobody told for what). Times are
+    microseconds UTC; `event_id` is one of them to look at.
+    """
+
+    provider: str
+    model: str
+    reason: str
+    events: int
+    tenants: int
+    first_at: int
+    last_at: int
+    event_id: str
+    tokens: Mapping[str, int]
+
+
 class OlapStore(Sink, Protocol):
     """Answers live questions; roll-ups commit in the transaction of their events."""
 
@@ -63,6 +100,15 @@ class OlapStore(Sink, Protocol):
 
     def request_events(self, request_id: str, *, tenant: str | None) -> list[dict[str, Any]]:
         """Return the events of one request ordered by start, of one tenant if named."""
+
+    def scan(self, which: EventFilter) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield usage events with the adjustments of them, both in ENRICHED_SCHEMA, in parts."""
+
+    def matching(self, which: EventFilter) -> int:
+        """Return how many usage events a filter finds."""
+
+    def unpriced(self, which: EventFilter, *, limit: int) -> list[UnpricedGroup]:
+        """Return what still has no price, by what it lacks, the most frequent first."""
 
     def count(self) -> int:
         """Return how many events are stored."""
@@ -126,6 +172,40 @@ class DeadLetter:
     payload: str
 
 
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """Prices to believe from now on, written as a whole or not at all.
+
+    A rate or sell row takes the place of what was believed of the same key (everything but price,
+    minimum, validity and source) for the time it is valid; what was believed before and after that
+    time stays. The model rows take the place of those with the same provider, model and layer.
+    `withdrawn` are ids of rate, sell and model rows that are no longer believed.
+    """
+
+    rates: tuple[RateRow, ...] = ()
+    models: tuple[ModelRow, ...] = ()
+    sells: tuple[SellRow, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about prices that a person should look at; times are microseconds UTC.
+
+    `kind` is `catalogue_drift` (a second catalogue disagrees) or `stated_drift` (a provider's
+    stated dollars disagree); `subject` is what it is about, unique within its kind. It is open
+    until `resolved_at`; found again after that, it opens again.
+    """
+
+    kind: str
+    subject: str
+    details: Mapping[str, Any]
+    first_at: int
+    last_at: int
+    times: int = 1
+    resolved_at: int | None = None
+
+
 class Books(Protocol):
     """Tenants, keys, prices and dead letters. Thread-safe; times are microseconds UTC."""
 
@@ -175,11 +255,40 @@ class Books(Protocol):
         New and changed rows get versions, vanished ones are superseded, equal ones stay.
         """
 
+    def change_prices(
+        self, change: PriceChange, *, reason: str, actor: str, at: int
+    ) -> tuple[int, int]:
+        """Write a change and its audit entry; return how many rows were added and superseded."""
+
+    def price_history(
+        self, provider: str, model: str, *, limit: int = 1000
+    ) -> tuple[list[RateRow], list[ModelRow]]:
+        """Return every row ever believed of a model, the newest belief first."""
+
+    def sells(self, *, known_at: int | None = None) -> list[SellRow]:
+        """Return the sell rows as believed at a time, or now."""
+
+    def find(self, findings: Sequence[Finding], *, at: int) -> None:
+        """Note findings; one that is open already is counted up and keeps its first time."""
+
+    def findings(self, *, open_only: bool = True, limit: int = 1000) -> list[Finding]:
+        """Return findings, the latest first."""
+
+    def resolve_finding(
+        self, kind: str, subject: str, *, reason: str, actor: str, at: int
+    ) -> Finding:
+        """Close a finding, with an audit entry. Raises `NotFoundError`."""
+
     def rates(self, rate_ids: Collection[str]) -> dict[str, RateRow]:
         """Return rate rows by id, superseded ones included; unknown ids are left out."""
 
-    def audit(self, *, limit: int = 100) -> list[AuditEntry]:
-        """Return the newest mutations, newest first."""
+    def note(
+        self, action: str, subject: str, details: Mapping[str, Any], *, actor: str, at: int
+    ) -> None:
+        """Write an audit entry of something done outside of the books."""
+
+    def audit(self, *, limit: int = 100, action: str = "") -> list[AuditEntry]:
+        """Return the newest mutations, newest first; of one action, if named."""
 
     def dead_letter(self, letters: Sequence[DeadLetter]) -> None:
         """Keep what could not be stored; the oldest go when the bound is passed."""

@@ -14,17 +14,20 @@ from typing import Any, Final, Self, TextIO
 
 from fastapi import FastAPI
 
+from outlay.act.rerate import Rerater
 from outlay.api.app import create_app
 from outlay.api.auth import new_secret
 from outlay.api.logs import forwarded, make_logger
 from outlay.api.services import PartState, Services
 from outlay.config import Settings
+from outlay.core.rollup import DAY_US
 from outlay.enrich.flags import FlagRules
 from outlay.enrich.hop import HopLog
+from outlay.enrich.price import price_table
 from outlay.enrich.pump import SinkPump, trim_logs
 from outlay.enrich.worker import Enricher
 from outlay.errors import OutlayError
-from outlay.store.base import Books, OlapStore, Sink
+from outlay.store.base import Books, EventFilter, OlapStore, Sink
 from outlay.store.books.catalogue import load_catalogue
 from outlay.stream.base import Log
 from outlay.wiring.backends import BACKENDS, EMBEDDED, Target, target
@@ -36,6 +39,12 @@ WAREHOUSE_EVENTS: Final = 40_000
 WAREHOUSE_INTERVAL_S: Final = 0.5
 """Batch and pause of the warehouse near the head: finance can wait, and large batches become
 Parquet at once instead of passing its journal."""
+RERATE_S: Final = 2.0
+"""How soon events without a price are priced after a rate arrived."""
+SETTLE_POLL_S: Final = 0.02
+RERATE_EVENTS: Final = 1_000_000
+"""Unpriced events priced in one go when rates arrive; more need `outlay prices rerate`."""
+ARRIVED_REASON: Final = "a rate arrived"
 COMPACT_STEPS: Final = 50
 """Steps of upkeep for one store in one round."""
 DRAIN_S: Final = 5.0
@@ -72,6 +81,7 @@ class Server:
         self._closing = contextlib.ExitStack()
         self._stopping = threading.Event()
         self._maintenance_error: str | None = None
+        self._rated_revision = -1
         try:
             self._open()
         except BaseException:
@@ -98,6 +108,14 @@ class Server:
         if settings.seed_prices:
             self._seed_prices()
         self._start_parts()
+        self._rerater = Rerater(
+            self.olap,
+            self.captured,
+            self.books,
+            price=price_table,
+            settled=self._settled,
+            clock=self._clock,
+        )
         self.services = Services(
             settings=settings,
             books=self.books,
@@ -107,6 +125,7 @@ class Server:
             clock=self._clock,
             parts=self.parts,
             data=folder.path,
+            rerater=self._rerater,
             backends={kind: found.scheme for kind, found in targets.items()},
         )
         close(self.services.close_workers)
@@ -148,6 +167,9 @@ class Server:
 
     def _seed_prices(self) -> None:
         source = f"genai-prices {version('genai-prices')}"
+        last = self.books.audit(limit=1, action="prices.save")
+        if last and last[0].subject.startswith(f"{source} "):
+            return  # a sync has brought newer prices than the package's
         changed = self.books.save_catalogue(
             load_catalogue(), source=source, actor="server", at=self._clock()
         )
@@ -222,9 +244,13 @@ class Server:
                 self.log.warning("not_drained", error=type(error).__name__)
 
     def _maintain(self) -> None:
-        while not self._stopping.wait(MAINTENANCE_S):
+        due = time.monotonic() + MAINTENANCE_S
+        while not self._stopping.wait(RERATE_S):
             try:
-                self.maintain()
+                self._rerate_unpriced()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + MAINTENANCE_S
+                    self.maintain()
                 self._maintenance_error = None
             except Exception as error:
                 self._maintenance_error = type(error).__name__
@@ -248,6 +274,33 @@ class Server:
         for sink in sinks:
             self._compact(sink)
         self._note_key_use()
+
+    def _settled(self, timeout_s: float) -> bool:
+        """Wait until the live store answers with all that is captured by now; tell whether so."""
+        captured, until = self.captured.head(), time.monotonic() + timeout_s
+        while self._enricher.state().offset < captured:
+            if time.monotonic() >= until or self._stopping.wait(SETTLE_POLL_S):
+                return False
+        enriched = self.enriched.head()
+        while self.olap.offset() < enriched:
+            if time.monotonic() >= until or self._stopping.wait(SETTLE_POLL_S):
+                return False
+        return True
+
+    def _rerate_unpriced(self) -> None:
+        """Price what had no price, when the book has changed since the last look."""
+        revision = self.books.revision("prices")
+        if revision == self._rated_revision:
+            return
+        now = self._clock()
+        which = EventFilter(now - self.settings.max_past_days * DAY_US, now, unpriced=True)
+        if self.olap.unpriced(which, limit=1):
+            outcome = self._rerater.run(
+                which, reason=ARRIVED_REASON, actor="server", apply=True, max_events=RERATE_EVENTS
+            )
+            if outcome.written:
+                self.log.info("rerated", events=outcome.written, reason=ARRIVED_REASON)
+        self._rated_revision = revision
 
     def _compact(self, sink: Sink) -> None:
         """Let a store that has upkeep do some; each step tells whether there may be more."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from starlette.testclient import TestClient
 
+from outlay.act.rerate import Rerater
 from outlay.api.app import create_app
 from outlay.api.auth import new_secret
 from outlay.api.logs import make_logger
 from outlay.api.services import PartState, Services
 from outlay.config import Settings
 from outlay.core.ids import uuid7
-from outlay.store.base import Answer, Column, Tenant
+from outlay.enrich.price import price_table
+from outlay.store.base import Answer, Column, EventFilter, Tenant, UnpricedGroup
 from outlay.store.books.sql import SqlBooks
 from outlay.store.query.model import Query
 from outlay.stream.ipc import from_ipc
@@ -65,6 +68,15 @@ class FakeOlap:
             if e["request_id"] == request_id and tenant in (None, e["tenant_id"])
         ]
 
+    def scan(self, which: EventFilter) -> Iterator[tuple[pa.Table, pa.Table]]:
+        yield from ()
+
+    def matching(self, which: EventFilter) -> int:
+        return 0
+
+    def unpriced(self, which: EventFilter, *, limit: int) -> list[UnpricedGroup]:
+        return []
+
     def count(self) -> int:
         return len(self.events)
 
@@ -92,6 +104,14 @@ class Site:
             clock=lambda: self.now,
             parts=lambda: self.parts,
             data=folder,
+            rerater=Rerater(
+                self.olap,
+                self.captured,
+                self.books,
+                price=price_table,
+                settled=lambda _: True,
+                clock=lambda: self.now,
+            ),
             backends={"olap": "fake"},
         )
         self.app = create_app(self.services, log=make_logger(self.log_text, "debug"))

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from starlette.routing import Route
 
+from outlay.core.prices import RateRow
+from outlay.core.sell import SellRow
+from outlay.store.base import PriceChange
 from tests.unit.api.site import NOW, Site, event
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
@@ -44,6 +47,23 @@ CASES = [
     Case("GET", "/v1/status", "/v1/status", None, 403, 403),
     Case("GET", "/v1/prices", "/v1/prices", None, 200, 200),
     Case("GET", "/v1/prices/snapshot", "/v1/prices/snapshot", None, 200, 200),
+    Case("GET", "/v1/prices/show", "/v1/prices/show?provider=openai&model=gpt&tenant={tenant}",
+         None, 200, 200),
+    Case("GET", "/v1/prices/history", "/v1/prices/history?provider=openai&model=gpt", None,
+         200, 200),
+    Case("GET", "/v1/prices/export", "/v1/prices/export?format=csv", None, 200, 200),
+    Case("POST", "/v1/prices", "/v1/prices?reason=r", {"rates": [], "reason": "r"}, 403, 403),
+    Case("POST", "/v1/prices/sync", "/v1/prices/sync?dry_run=true", None, 403, 403),
+    Case("POST", "/v1/prices/diff", "/v1/prices/diff?against=stated", None, 403, 403),
+    Case("GET", "/v1/prices/unpriced", "/v1/prices/unpriced", None, 403, 403),
+    Case("POST", "/v1/prices/rerate", "/v1/prices/rerate",
+         {"from": 0, "to": 1, "reason": "r", "tenant": "{tenant}"}, 403, 403),
+    Case("POST", "/v1/prices/spread", "/v1/prices/spread",
+         {"from": 0, "to": 1, "reason": "r", "provider": "p", "model": "m", "hourly_nanos": 1},
+         403, 403),
+    Case("GET", "/v1/findings", "/v1/findings", None, 403, 403),
+    Case("POST", "/v1/findings/resolve", "/v1/findings/resolve",
+         {"kind": "k", "subject": "s", "reason": "r"}, 403, 403),
 ]  # fmt: skip
 
 
@@ -80,6 +100,16 @@ def stored(tenant: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def prices_of(tenant: str) -> PriceChange:
+    rates = (
+        RateRow.make("openai", "gpt", "input", 3, layer="override"),
+        RateRow.make(
+            "openai", "gpt", "input", 2, layer="contract", tenant=tenant, source=f"of {tenant}"
+        ),
+    )
+    return PriceChange(rates=rates, sells=(SellRow.make("cost", "nanos", 9, tenant=tenant),))
+
+
 def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
     parts = {} if case.body is None else {"json": filled(case.body, tenant)}
     return site.call(case.method, filled(case.path, tenant), key, **parts)
@@ -88,6 +118,7 @@ def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
 @pytest.mark.parametrize("case", CASES, ids=[f"{c.method} {c.route}" for c in CASES])
 def test_a_tenants_key_sees_nothing_of_another_tenant(site: Site, case: Case) -> None:
     site.olap.events = [stored("acme"), stored("rival")]
+    site.books.change_prices(prices_of("rival"), reason="for rival", actor="test", at=1)
     own = call(site, case, "acme", site.acme)
     assert own.status_code == case.own, own.text
     before = (site.books.tenant_history("rival"), len(site.books.keys()))
@@ -118,13 +149,18 @@ SCOPES = {
     "read": {
         "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id:path}/tree",
         "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}",
-        "GET /v1/prices", "GET /v1/prices/snapshot",
+        "GET /v1/prices", "GET /v1/prices/snapshot", "GET /v1/prices/show",
+        "GET /v1/prices/history", "GET /v1/prices/export", "GET /v1/findings",
+        "GET /v1/prices/unpriced",
     },
     "admin": {
         "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}", "POST /v1/tenants",
         "PUT /v1/tenants/{tenant_id:path}", "GET /v1/keys", "POST /v1/keys",
         "DELETE /v1/keys/{key_id}", "GET /v1/dead-letters", "GET /v1/audit", "GET /v1/status",
-        "GET /v1/prices", "GET /v1/prices/snapshot",
+        "GET /v1/prices", "GET /v1/prices/snapshot", "GET /v1/prices/show",
+        "GET /v1/prices/history", "GET /v1/prices/export", "GET /v1/findings", "POST /v1/prices",
+        "POST /v1/prices/sync", "POST /v1/prices/diff", "POST /v1/findings/resolve",
+        "GET /v1/prices/unpriced", "POST /v1/prices/rerate", "POST /v1/prices/spread",
     },
 }  # fmt: skip
 

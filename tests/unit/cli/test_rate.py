@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -71,3 +72,81 @@ def test_whatever_a_line_holds_it_is_rated_or_refused(fields: dict[str, Any]) ->
     except BadRequestError:
         return
     assert row["url" if "url" in row else "provider"]
+
+
+# -- more than one call, and bodies that are no text ----------------------------------------------
+
+
+def test_the_messages_of_a_socket_give_one_reading_for_each_answer() -> None:
+    usage = {
+        "total_tokens": 30, "input_tokens": 20, "output_tokens": 10,
+        "input_token_details": {"text_tokens": 5, "audio_tokens": 15, "cached_tokens": 0},
+        "output_token_details": {"text_tokens": 4, "audio_tokens": 6},
+    }  # fmt: skip
+    done = [
+        {"direction": "sent", "data": {"type": "response.create"}},
+        *(
+            {
+                "direction": "received",
+                "data": {
+                    "type": "response.done",
+                    "response": {"id": f"resp_{n}", "status": "completed", "usage": usage},
+                },
+            }
+            for n in range(2)
+        ),
+    ]
+    row = rated(url="wss://api.openai.com/v1/realtime?model=gpt-realtime", messages=done)
+    first, second = row["readings"]
+    assert first["usage"] == {"input": 5, "input_audio": 15, "output": 4, "output_audio": 6}
+    assert second["response_id"] == "resp_1"
+    assert row["findings"] == ["unknown_model", "unpriced"]
+    assert (row["input_total"], row["output_total"]) == (40, 20)
+
+
+@pytest.mark.parametrize(
+    ("messages", "where"),
+    [
+        ("x", "messages"),
+        ([1], "messages[0]"),
+        ([{"data": {}}, {"direction": "sent"}], "messages[1]"),
+    ],
+)
+def test_messages_of_another_form_are_named(messages: Any, where: str) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        rated(url="wss://api.openai.com/v1/realtime?model=m", messages=messages)
+    assert refused.value.where == where
+
+
+def test_a_binary_body_comes_as_base64() -> None:
+    body = b'{"model": "gpt-4o", "usage": {"prompt_tokens": 3, "completion_tokens": 2}}'
+    row = rated(
+        url="https://api.openai.com/v1/chat/completions",
+        request={"model": "gpt-4o"},
+        response_base64=base64.b64encode(body).decode(),
+    )
+    assert row["usage"] == {"input": 3, "output": 2}
+
+
+def test_a_body_that_is_no_base64_is_named() -> None:
+    with pytest.raises(BadRequestError) as refused:
+        rated(url="https://api.openai.com/v1/chat/completions", response_base64="***")
+    assert refused.value.where == "response_base64"
+
+
+def test_the_results_of_a_batch_give_one_reading_for_each_line() -> None:
+    def line(number: int) -> str:
+        usage = {"prompt_tokens": 100 * number, "completion_tokens": 10}
+        body = {"id": f"c{number}", "object": "chat.completion", "created": 1_790_000_000,
+                "model": "gpt-4.1-mini", "usage": usage}  # fmt: skip
+        return json.dumps(
+            {"id": f"b{number}", "custom_id": "x", "response": {"status_code": 200, "body": body}}
+        )
+
+    row = rated(
+        url="https://api.openai.com/v1/files/file-1/content",
+        method="GET",
+        response="\n".join(map(line, (1, 2))),
+    )
+    assert [reading["usage"]["input"] for reading in row["readings"]] == [100, 200]
+    assert all(reading["batch"] for reading in row["readings"])

@@ -24,6 +24,7 @@ from outlay.core.prices import PriceBook
 from outlay.core.rating import Priced, call_of, price_call
 from outlay.store.books import catalogue
 from outlay.store.books.catalogue import CatalogueReport, load_catalogue, read_catalogue
+from outlay.store.books.change import first_overlap, rate_key
 
 Read = tuple[PriceBook, CatalogueReport]
 
@@ -192,6 +193,11 @@ class TestReading:
     def test_ids_are_distinct_and_the_same_at_each_reading(self, book: PriceBook) -> None:
         assert len({row.rate_id for row in book.rates}) == len(book.rates)
         assert load_catalogue().hash == book.hash
+
+    def test_one_rate_of_a_key_holds_at_a_time(self, book: PriceBook) -> None:
+        for layer in ("catalogue", "correction"):
+            rows = [row for row in book.rates if row.layer == layer]
+            assert first_overlap(rows, rate_key) is None
 
     def test_it_survives_a_snapshot(self, book: PriceBook) -> None:
         assert PriceBook.from_snapshot(book.to_snapshot()).rates == book.rates

@@ -1,8 +1,8 @@
 """Builds a price book from the installed package `genai-prices`, exactly and without the network.
 
-Owns the mapping of that catalogue's ids, units and conditions to ours, and the few corrections
-that it lacks. What cannot be said as rows is counted in the `CatalogueReport`, never guessed. It
-stores nothing: `Books.save_catalogue` does.
+Owns the mapping of that catalogue's ids, units and conditions to ours; the few corrections it
+needs are in `corrections`. What cannot be said as rows is counted in the `CatalogueReport`, never
+guessed. It stores nothing: `Books.save_catalogue` does.
 
 How the catalogue is read: of a model's dated prices the last active one holds; a daily window
 holds inside the dates of its neighbours; a tier holds for the whole request once the input total
@@ -24,6 +24,8 @@ from outlay.core.match import canonical_clause, canonical_provider
 from outlay.core.money import NANOS_PER_USD, RATE_SCALE
 from outlay.core.prices import ModelRow, PriceBook, RateRow
 from outlay.errors import UnavailableError
+from outlay.store.books.change import cut_row, rate_key, span
+from outlay.store.books.corrections import corrections
 
 PACKAGE: Final = "genai-prices"
 
@@ -62,16 +64,6 @@ UNITS: Final[Mapping[str, tuple[str, int]]] = {
 }
 """The catalogue's price keys: our unit, and how many of them one price is for."""
 
-US_ONLY_MODELS: Final = (
-    "claude-fable-5", "claude-fable-5-1", "claude-fable-5-2", "claude-haiku-5-5",
-    "claude-mythos-5-2", "claude-opus-4-6", "claude-opus-4-7", "claude-opus-4-8", "claude-opus-5",
-    "claude-opus-5-5", "claude-sonnet-4-6", "claude-sonnet-5", "claude-sonnet-5-5",
-)  # fmt: skip
-"""Anthropic's models from Opus 4.6 and Sonnet 4.6 on: `inference_geo: us` costs 1.1 times."""
-US_ONLY_FACTOR: Final = (11, 10)
-US_ONLY_SOURCE: Final = "platform.claude.com/docs/en/build-with-claude/data-residency"
-WEB_FETCH_SOURCE: Final = "platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool"
-
 
 @dataclass(slots=True)
 class CatalogueReport:
@@ -104,8 +96,8 @@ def load_catalogue() -> PriceBook:
     return read_catalogue()[0]
 
 
-def read_catalogue() -> tuple[PriceBook, CatalogueReport]:
-    """Read the installed catalogue, and report what it held.
+def installed() -> tuple[list[Any], str]:
+    """Return the providers of the installed catalogue, and its version.
 
     Raises:
         UnavailableError: if the package is not installed.
@@ -113,12 +105,28 @@ def read_catalogue() -> tuple[PriceBook, CatalogueReport]:
     try:
         from genai_prices.data import providers
 
-        version = importlib.metadata.version(PACKAGE)
+        return providers, importlib.metadata.version(PACKAGE)
     except ImportError as error:
         raise UnavailableError(
             f"the price catalogue {PACKAGE} is not installed",
             hint="pip install 'outlay[server]', or load prices of your own.",
         ) from error
+
+
+def read_catalogue(
+    providers: list[Any] | None = None, *, version: str = ""
+) -> tuple[PriceBook, CatalogueReport]:
+    """Read a catalogue, by default the installed one, and report what it held.
+
+    Args:
+        providers: objects of the package's class `Provider`, if not those it brings.
+        version: what those are, for the source of their rows.
+
+    Raises:
+        UnavailableError: if the package is not installed.
+    """
+    if providers is None:
+        providers, version = installed()
     report = CatalogueReport(version=version)
     source = f"{PACKAGE} {version}"
     models: list[ModelRow] = []
@@ -130,12 +138,24 @@ def read_catalogue() -> tuple[PriceBook, CatalogueReport]:
             models.append(ModelRow(owner, model.id, clause, source=source))
             for row in _model_rates(owner, model, source, report):
                 rates.setdefault(row.rate_id, row)
+    rates = {row.rate_id: row for row in _one_at_a_time(rates.values())}
     report.models = len(models)
     report.rates = len(rates)
-    for row in list(_corrections(rates.values())):
+    for row in list(corrections(tuple(rates.values()))):
         report.corrections += row.rate_id not in rates
         rates.setdefault(row.rate_id, row)
     return PriceBook(tuple(models), tuple(rates.values())), report
+
+
+def _one_at_a_time(rates: Iterable[RateRow]) -> Iterator[RateRow]:
+    """Yield rates of which one a key holds: where dated variants overlap, the youngest does."""
+    groups: dict[tuple[Any, ...], list[RateRow]] = {}
+    for row in rates:
+        groups.setdefault(rate_key(row), []).append(row)
+    for group in groups.values():
+        for row in group:
+            start = row.valid_from or 0
+            yield from cut_row(row, [span(r) for r in group if (r.valid_from or 0) > start])
 
 
 def _clause(clause: Any) -> dict[str, Any]:
@@ -280,27 +300,3 @@ def _nanos_per_million(price: Decimal, per: int, report: CatalogueReport) -> int
     if nanos * per != price * NANOS_PER_USD * RATE_SCALE:
         report.rounded += 1
     return nanos
-
-
-def _corrections(rates: Iterable[RateRow]) -> Iterator[RateRow]:
-    """Yield what Anthropic publishes and the catalogue lacks: US-only inference, free fetches."""
-    up, down = US_ONLY_FACTOR
-    for row in rates:
-        if row.provider != "anthropic":
-            continue
-        if row.unit == units.WEB_SEARCH:
-            yield RateRow.make(
-                row.provider, row.model, units.WEB_FETCH, 0,
-                layer="correction", source=WEB_FETCH_SOURCE,
-            )  # fmt: skip
-        elif row.model in US_ONLY_MODELS and (
-            units.is_input(row.unit) or units.is_output(row.unit)
-        ):
-            nanos, rest = divmod(row.nanos_per_million * up, down)
-            if rest == 0:
-                yield RateRow.make(
-                    row.provider, row.model, row.unit, nanos, region_class="us", tier=row.tier,
-                    batch=row.batch, speed=row.speed, min_context=row.min_context,
-                    window=row.window, valid_from=row.valid_from, valid_to=row.valid_to,
-                    layer="correction", source=US_ONLY_SOURCE,
-                )  # fmt: skip

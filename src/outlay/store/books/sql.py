@@ -1,6 +1,6 @@
 """`Books` on a relational database through SQLAlchemy Core.
 
-Tenants, keys, dead letters and the audit log are here; prices are in `pricebook`. Each mutation is
+Tenants, keys, dead letters and the audit log are here; prices are in `prices`. Each mutation is
 one transaction with its audit entry and its topic's new revision. A secret is only ever seen as
 its SHA-256. It must not read the clock.
 """
@@ -11,17 +11,16 @@ import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from outlay.core.context import clip
-from outlay.core.prices import PriceBook, RateRow
 from outlay.errors import BadRequestError, ConflictError, NotFoundError
 from outlay.store.base import AuditEntry, DeadLetter, Key, Tenant
-from outlay.store.books import pricebook, tenants
+from outlay.store.books import tenants
 from outlay.store.books.checks import (
     MIN_SECRET_CHARACTERS,
     check_scopes,
@@ -31,6 +30,8 @@ from outlay.store.books.checks import (
     check_time,
 )
 from outlay.store.books.engine import Database
+from outlay.store.books.journal import changed, note
+from outlay.store.books.prices import PriceBooks
 from outlay.store.books.tables import (
     API_KEYS,
     AUDIT_LOG,
@@ -51,7 +52,7 @@ PREFIX_CHARACTERS: Final = 8
 """Characters of a secret that are kept to recognise it by."""
 
 
-class SqlBooks:
+class SqlBooks(PriceBooks):
     """Books in the database at a SQLAlchemy URL, such as `sqlite:////var/lib/outlay/books.db`.
 
     Raises:
@@ -103,7 +104,7 @@ class SqlBooks:
             tenants.put_version(connection, version, current, at=at)
             before = None if current is None else tenants.as_details(current)
             details = {"after": tenants.as_details(version), "before": before}
-            _changed(connection, "tenants", actor, "tenant.put", tenant.tenant_id, at, details)
+            changed(connection, "tenants", actor, "tenant.put", tenant.tenant_id, at, details)
             return version
 
     def tenants(self, *, at: int | None = None) -> list[Tenant]:
@@ -168,7 +169,7 @@ class SqlBooks:
                 raise ConflictError("This secret has been used before.", where="secret")
             connection.execute(sa.insert(API_KEYS).values(row))
             details = {"name": name, "scopes": key.scopes, "tenant_id": tenant_id}
-            _changed(connection, "keys", actor, "key.create", key.key_id, at, details)
+            changed(connection, "keys", actor, "key.create", key.key_id, at, details)
         return key
 
     def key_by_secret(self, secret: str) -> Key | None:
@@ -201,7 +202,7 @@ class SqlBooks:
             if key.revoked_at is not None:
                 return key
             connection.execute(sa.update(API_KEYS).where(this).values(revoked_at=at))
-            _changed(connection, "keys", actor, "key.revoke", key_id, at, {"name": key.name})
+            changed(connection, "keys", actor, "key.revoke", key_id, at, {"name": key.name})
         return replace(key, revoked_at=at)
 
     def keys_used(self, used: Mapping[str, int]) -> None:
@@ -218,37 +219,21 @@ class SqlBooks:
         with self._database.write() as connection:
             connection.execute(statement, [{"id": key, "at": at} for key, at in used.items()])
 
-    # prices
-
-    def load_prices(self, *, known_at: int | None = None) -> PriceBook:
-        """Return the price book as believed at a time, or now."""
-        with self._database.read() as connection:
-            return pricebook.load(connection, known_at=known_at)
-
-    def rates(self, rate_ids: Collection[str]) -> dict[str, RateRow]:
-        """Return rate rows by id, superseded ones included; unknown ids are left out."""
-        with self._database.read() as connection:
-            return pricebook.rates(connection, rate_ids)
-
-    def save_catalogue(self, book: PriceBook, *, source: str, actor: str, at: int) -> int:
-        """Store a catalogue and return how many rows changed.
-
-        New and changed rows get versions, vanished ones are superseded, equal ones stay. Only
-        layers that the book has, and `catalogue`, are compared. All of it is one transaction.
-        """
-        with self._database.write() as connection:
-            added, ended = pricebook.save(connection, book, at=at)
-            if added or ended:
-                details = {"source": source, "added": added, "superseded": ended}
-                _changed(connection, "prices", actor, "prices.save", source, at, details)
-        return added + ended
-
     # audit log and dead letters
 
-    def audit(self, *, limit: int = 100) -> list[AuditEntry]:
-        """Return the newest mutations, newest first."""
+    def note(
+        self, action: str, subject: str, details: Mapping[str, Any], *, actor: str, at: int
+    ) -> None:
+        """Write an audit entry of something done outside of the books."""
+        with self._database.write() as connection:
+            note(connection, actor, action, subject, at, details)
+
+    def audit(self, *, limit: int = 100, action: str = "") -> list[AuditEntry]:
+        """Return the newest mutations, newest first; of one action, if named."""
         table = AUDIT_LOG
         statement = sa.select(table).order_by(table.c.entry_id.desc()).limit(_bounded(limit))
+        if action:
+            statement = statement.where(table.c.action == action)
         with self._database.read() as connection:
             return [
                 AuditEntry(row.at, row.actor, row.action, row.subject, json.loads(row.details))
@@ -292,30 +277,6 @@ def _hash(secret: str) -> str:
 
 def _bounded(limit: int) -> int:
     return max(0, min(limit, MAX_LIST))
-
-
-def _changed(
-    connection: sa.Connection,
-    topic: str,
-    actor: str,
-    action: str,
-    subject: str,
-    at: int,
-    details: Mapping[str, Any],
-) -> None:
-    """Write the audit entry of a mutation and raise its topic's revision."""
-    entry = {
-        "at": at,
-        "actor": clip(actor),
-        "action": action,
-        "subject": clip(subject),
-        "details": json.dumps(details, sort_keys=True, ensure_ascii=False),
-    }
-    connection.execute(sa.insert(AUDIT_LOG).values(entry))
-    number = REVISIONS.c.number
-    connection.execute(
-        sa.update(REVISIONS).where(REVISIONS.c.topic == topic).values(number=number + 1)
-    )
 
 
 def _count(connection: sa.Connection, code: str, number: int) -> None:

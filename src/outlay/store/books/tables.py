@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 METADATA = MetaData(
@@ -82,8 +83,11 @@ MODEL_ROWS = Table(
     Column("source", Text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("superseded_at", BigInteger),
+    Column("region_class", String(128), nullable=False, server_default=""),
+    Column("by_hand", Boolean, nullable=False, server_default=false()),
     Index(None, "layer", "superseded_at"),
 )
+"""`by_hand`: written by a change of prices, so that no catalogue may supersede it."""
 
 RATE_ROWS = Table(
     "rate_rows",
@@ -108,8 +112,46 @@ RATE_ROWS = Table(
     Column("source", Text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("superseded_at", BigInteger),
+    Column("tenant", String(128), nullable=False, server_default=""),
+    Column("min_quantity", BigInteger, nullable=False, server_default="0"),
+    Column("by_hand", Boolean, nullable=False, server_default=false()),
     Index(None, "rate_id"),
     Index(None, "layer", "superseded_at"),
+    Index(None, "provider", "model"),
+)
+
+SELL_ROWS = Table(
+    "sell_rows",
+    METADATA,
+    Column("row_id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sell_id", String(64), nullable=False),
+    Column("unit", String(128), nullable=False),
+    Column("out", String(16), nullable=False),
+    Column("per_million", BigInteger, nullable=False),
+    Column("tenant", String(128), nullable=False),
+    Column("plan", String(256), nullable=False),
+    Column("feature", String(256), nullable=False),
+    Column("provider", String(128), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("valid_from", BigInteger),
+    Column("valid_to", BigInteger),
+    Column("source", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("superseded_at", BigInteger),
+    Index(None, "sell_id"),
+)
+
+PRICE_FINDINGS = Table(
+    "price_findings",
+    METADATA,
+    Column("kind", String(64), primary_key=True),
+    Column("subject", String(512), primary_key=True),
+    Column("details", Text, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("resolved_at", BigInteger),
+    Index(None, "last_at"),
 )
 
 DEAD_LETTERS = Table(

@@ -20,6 +20,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -28,9 +29,15 @@ import duckdb
 import pyarrow as pa
 
 from outlay.errors import OutlayError, UnavailableError
-from outlay.store.base import Answer, Column
+from outlay.store.base import Answer, Column, EventFilter, UnpricedGroup
 from outlay.store.lockfile import LockFile
-from outlay.store.olap import duckdb_read, duckdb_rollup, duckdb_schema, duckdb_sql
+from outlay.store.olap import (
+    duckdb_read,
+    duckdb_rollup,
+    duckdb_scan,
+    duckdb_schema,
+    duckdb_sql,
+)
 from outlay.store.olap.chunks import ChunkFiles, encode
 from outlay.store.olap.duckdb_errors import REBUILD, as_outlay
 from outlay.store.query.dimensions import METRICS, TIME_COLUMN
@@ -159,6 +166,29 @@ class DuckDbStore:
             found = duckdb_read.by_request(cursor, request_id, tenant)
         return duckdb_read.whole_events(found, self._chunks)
 
+    def scan(self, which: EventFilter) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield usage events with the adjustments of them, some thousands at a time.
+
+        Both tables have `ENRICHED_SCHEMA`, in the order of the log. What comes in after the first
+        step is not seen.
+        """
+        with self._snapshot() as cursor:
+            found = duckdb_scan.addresses(cursor, which)
+        for step in duckdb_scan.steps(found):
+            with self._snapshot() as cursor:
+                events = duckdb_scan.read(cursor, step, self._chunks)
+                yield events, duckdb_scan.adjustments(cursor, events, self._chunks)
+
+    def matching(self, which: EventFilter) -> int:
+        """Return how many usage events a filter finds."""
+        with self._snapshot() as cursor:
+            return duckdb_scan.count(cursor, which)
+
+    def unpriced(self, which: EventFilter, *, limit: int) -> list[UnpricedGroup]:
+        """Return what still has no price, by provider, model and reason."""
+        with self._snapshot() as cursor:
+            return duckdb_scan.unpriced(cursor, replace(which, unpriced=True), limit=limit)
+
     def count(self) -> int:
         """Return how many events are stored."""
         with self._snapshot() as cursor:
@@ -281,6 +311,12 @@ class DuckDbStore:
             con.execute("COMMIT")
             return
         version = _one(con, "SELECT schema_version FROM meta")[0] if "meta" in tables else None
+        while version in duckdb_schema.UPGRADES:
+            con.execute("BEGIN")
+            for statement in duckdb_schema.UPGRADES[version]:
+                con.execute(statement)
+            con.execute("COMMIT")
+            version += 1
         if version != duckdb_schema.SCHEMA_VERSION:
             raise UnavailableError(
                 f"{self._path} has schema version {version}; this outlay writes "

@@ -25,7 +25,7 @@ from outlay.core.rollup import MAX_MICROS, SUMS
 from outlay.store.olap.chunks import CHUNK_ROWS
 from outlay.stream.columns import ENRICHED_SCHEMA
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _TEXT: Final = (
     "tenant_id", "user_id", "workspace_id", "billing_unit_id", "plan", "tier", "contract_type",
@@ -36,6 +36,7 @@ _TEXT: Final = (
 _MONEY: Final = (
     "cost_nanos", "list_cost_nanos", "cost_input_nanos", "cost_cache_read_nanos",
     "cost_cache_write_nanos", "cost_output_nanos", "cost_other_nanos", "provider_cost_nanos",
+    "sell_nanos", "credits_micros",
 )  # fmt: skip
 KEPT: Final[dict[str, str]] = {
     "event_id": "UUID",
@@ -104,6 +105,20 @@ DDL: Final = (
 """`folded` is the log offset up to which the roll-ups hold the events. `commits` is appended to,
 never updated: DuckDB lets inserts commit while a checkpoint runs. `slot` spreads tenants over
 65,536 numbers, since zone maps of text keep eight bytes only."""
+
+_SOLD: Final = ("sell_nanos", "credits_micros")
+UPGRADES: Final[dict[int, tuple[str, ...]]] = {
+    1: (
+        *(f"ALTER TABLE events ADD COLUMN {name} BIGINT" for name in _SOLD),
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {name} HUGEINT DEFAULT 0"
+            for table in ("rollup_minute", "rollup_day")
+            for name in _SOLD
+        ),
+        "UPDATE meta SET schema_version = 2",
+    )
+}
+"""What makes an older file the next version, in one transaction; no event of version 1 was sold."""
 
 SLOTS: Final = 65_536
 

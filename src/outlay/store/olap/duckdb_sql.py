@@ -17,6 +17,7 @@ from outlay.core.rollup import (
     ERROR_STATUSES,
     HOUR_US,
     MINUTE_US,
+    PRICED_LATE,
     SUMS,
 )
 from outlay.store.query.dimensions import DIMENSIONS, METRICS, TIME_COLUMN, Metric, label_key
@@ -35,7 +36,10 @@ EVENT_SUMS: Final[dict[str, str]] = {
     "calls": f"count(*) FILTER (WHERE {_ATTEMPT} AND attempt = 0)",
     "attempts": f"count(*) FILTER (WHERE {_ATTEMPT})",
     "errors": f"count(*) FILTER (WHERE {_USAGE} AND status IN ({_ERRORS}))",
-    "unpriced": f"count(*) FILTER (WHERE {_USAGE} AND price_basis = 'unpriced')",
+    "unpriced": (
+        f"(count(*) FILTER (WHERE {_USAGE} AND price_basis = 'unpriced') - count(*) FILTER "
+        f"(WHERE kind = 'adjustment' AND list_contains(flags, '{PRICED_LATE}')))"
+    ),
     "estimated_cost_nanos": "sum(cost_nanos) FILTER (WHERE estimated)",
     "latency_us": f"sum(latency_us) FILTER (WHERE {_USAGE})",
     "latency_count": f"count(latency_us) FILTER (WHERE {_USAGE})",

@@ -16,9 +16,9 @@ MetricKind = Literal["sum", "ratio", "mean_money", "distinct", "quantile"]
 class Metric:
     """A number that can be asked for.
 
-    `unit` is `nanos`, `tokens`, `count`, `ms` or `ratio`. `of` names what it is made of: the sums
-    added up (`sum`), numerator and denominator (`ratio`, `mean_money`), or a dimension
-    (`distinct`) or event field (`quantile`). `scale` divides a ratio's result.
+    `unit` is `nanos`, `micros` (of a credit), `tokens`, `count`, `ms` or `ratio`. `of` names what
+    it is made of: the sums added up (`sum`), numerator and denominator (`ratio`, `mean_money`), or
+    a dimension (`distinct`) or event field (`quantile`). `scale` divides a ratio's result.
     """
 
     name: str
@@ -60,6 +60,11 @@ _METRICS: Final = (
     _money("cost_output", "cost_output_nanos", "Cost of output, reasoning included."),
     _money("cost_other", "cost_other_nanos", "Cost of fees: searches, seconds, pages."),
     _money("provider_cost", "provider_cost_nanos", "Cost as stated by providers."),
+    _money("sell", "sell_nanos", "What tenants are charged for it."),
+    Metric("credits", "sum", "micros", ("credits_micros",), "Micro-credits charged for it."),
+    Metric(
+        "margin", "sum", "nanos", ("sell_nanos", "-cost_nanos"), "What is charged above the cost."
+    ),
     _money("estimated_cost", "estimated_cost_nanos", "The part of cost that is an estimate."),
     _count("calls", "Logical calls of models and tools; retries are not counted again."),
     _count("attempts", "Attempts of calls, retries and fallbacks included."),

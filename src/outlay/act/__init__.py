@@ -1,0 +1,1 @@
+"""Acting on what is known: re-rating, and the spreading of shared cost. Owns no storage."""
