@@ -31,7 +31,9 @@ class Operator:
         self.began = time.time_ns() // 1000
 
     def run(self, *words: str, code: int = 0) -> Any:
-        env = os.environ | {"OUTLAY_ENDPOINT": self.server.url, "OUTLAY_KEY": self.server.key}
+        env = os.environ | {
+            "OUTLAY_ENDPOINT": str(self.server.url), "OUTLAY_KEY": str(self.server.key),
+        }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "outlay", *words, "--json"],
             capture_output=True, text=True, env=env, check=False, timeout=60,

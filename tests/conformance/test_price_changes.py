@@ -15,6 +15,7 @@ from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlay.core.event import MAX_COUNT
 from outlay.core.prices import ModelRow, PriceBook, RateRow
 from outlay.core.sell import SellRow
 from outlay.errors import BadRequestError, NotFoundError, TooLargeError
@@ -227,6 +228,9 @@ class TestRefusals:
             (sell(1, plan="x" * 257), "sells[0].plan"),
             (replace(sell(1), out="euros"), "sells[0].out"),  # type: ignore[arg-type]
             (replace(sell(1), sell_id="f" * 16), "sells[0].sell_id"),
+            (rate(5, window="10:00:00-10:00:00"), "rates[0].window"),
+            (rate(5, min_quantity=MAX_COUNT + 1), "rates[0].min_quantity"),
+            (alias("x" * price_checks.MAX_CLAUSE_CHARACTERS), "models[0].match"),
         ],
     )
     def test_a_bad_row_is_named_and_nothing_is_written(

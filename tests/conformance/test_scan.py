@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -179,3 +180,11 @@ def test_a_file_of_version_one_is_brought_up_to_date(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "o")) as con:
         version = con.execute("SELECT schema_version FROM meta").fetchone()
     assert version == (duckdb_schema.SCHEMA_VERSION,)
+
+
+def test_chunks_of_light_traffic_are_read_together_and_full_ones_few_at_a_time() -> None:
+    light = [(address, np.arange(1)) for address in range(3000)]
+    full = [(address, np.arange(CHUNK_ROWS)) for address in range(20)]
+    assert [len(step) for step in duckdb_scan.steps(light)] == [1024, 1024, 952]
+    assert [len(step) for step in duckdb_scan.steps(full)] == [8, 8, 4]
+    assert list(duckdb_scan.steps([])) == []

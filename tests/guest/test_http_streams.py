@@ -138,6 +138,22 @@ def test_a_compressed_stream_reaches_the_caller_and_the_reader(
     assert (events[0]["input"], events[0]["output"]) == (12, 7)
 
 
+def test_a_body_that_nobody_here_can_unpack_is_said_to_be_so(module: ModuleType) -> None:
+    headers = {**SSE, "content-encoding": "private"}
+
+    def handle(_request: Any) -> Any:
+        return module.Response(200, headers=headers, stream=pieces(module, [b"packed"]))
+
+    with (
+        capture_events() as events,
+        module.Client(transport=module.MockTransport(handle)) as client,
+        client.stream("POST", OPENAI_URL, json=asked(stream=True)) as response,
+    ):
+        assert b"".join(response.iter_raw()) == b"packed"
+    assert "body_undecoded" in events[0]["findings"]
+    assert events[0]["billed"] == "possible"
+
+
 def test_a_body_that_is_read_already_is_metered_when_streaming(module: ModuleType) -> None:
     def handle(_request: Any) -> Any:
         return module.Response(200, headers=JSON, content=CHAT_BODY)

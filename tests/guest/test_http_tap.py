@@ -169,6 +169,33 @@ def test_a_client_that_delegates_to_another_counts_once(module: ModuleType) -> N
     assert len(events) == 1
 
 
+def test_what_a_call_began_and_left_running_is_metered_by_itself(module: ModuleType) -> None:
+    left: list[asyncio.Task[Any]] = []
+
+    async def call() -> None:
+        async with (
+            module.AsyncClient(transport=whole(module)) as inner,
+            module.AsyncClient(transport=whole(module)) as client,
+        ):
+            sent = asyncio.Event()
+
+            async def later() -> None:
+                await sent.wait()
+                await inner.post(OPENAI_URL, json=asked())
+
+            async def begin(_request: Any) -> None:
+                left.append(asyncio.create_task(later()))
+
+            client.event_hooks = {"request": [begin]}
+            await client.post(OPENAI_URL, json=asked())
+            sent.set()
+            await left[0]
+
+    with capture_events() as events:
+        asyncio.run(call())
+    assert [event["input"] for event in events] == [12, 12]
+
+
 def test_redirects_and_auth_flows_count_once(module: ModuleType) -> None:
     class Twice(module.Auth):  # type: ignore[misc, name-defined]
         def auth_flow(self, request: Any) -> Iterator[Any]:

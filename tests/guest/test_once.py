@@ -98,6 +98,45 @@ def test_p23_a_stored_response_that_was_not_in_the_background_costs_nothing_to_l
     assert uuid7_unix_ms(events[0]["event_id"]) // 1000 != MADE
 
 
+def test_a_video_whose_vendor_states_the_cost_is_billed_by_the_first_look_that_finds_it_done() -> (
+    None
+):
+    url = "https://api.x.ai/v1/videos"
+    done = {
+        "status": "done", "model": "grok-imagine-video", "video": {"duration": 8},
+        "usage": {"cost_in_usd_ticks": 4_000_000_000},
+    }  # fmt: skip
+    http = client({"request_id": "req_1"}, {"status": "pending"}, done)
+    with capture_events() as events:
+        http.post(f"{url}/generations", json={"model": "grok-imagine-video", "duration": 8})
+        for _ in range(3):
+            http.get(f"{url}/req_1")
+    assert len(events) == 2
+    (event,) = billed(events)
+    assert event["provider_cost_nanos"] == 400_000_000
+    assert event["other_units"] == {"video_seconds": 8}
+    accepted(events)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_cut_stream_of_an_interaction_and_a_later_look_are_one_event(background: bool) -> None:
+    url = "https://generativelanguage.googleapis.com/v1beta/interactions"
+    made = "2026-11-02T10:00:00Z"
+    begun = {"id": "int_1", "status": "in_progress", "model": "g", "created": made}
+    told = {"event_type": "interaction.created", "interaction": begun}
+    usage = {"total_input_tokens": 12, "total_output_tokens": 7, "total_tokens": 19}
+    stream = f"data: {json.dumps(told)}\n\n".encode()
+    http = client(stream, {**begun, "status": "completed", "usage": usage})
+    with capture_events() as events:
+        asked_for = {"model": "g", "input": "x", "stream": True, "background": background}
+        http.post(url, json=asked_for)
+        for _ in range(3):
+            http.get(f"{url}/int_1")
+    assert len(events) == (2 if background else 1)
+    (event,) = billed(events)
+    assert event["input"] == (12 if background else 1)
+
+
 @pytest.mark.parametrize("first", ["stream", "look", "cancel"])
 def test_every_process_gives_the_same_response_the_same_id(first: str) -> None:
     with capture_events() as one:
@@ -341,6 +380,15 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.Monkey
     assert max(memory.sizes().values()) <= 16
     assert (memory.job_time("openai", "j99"), memory.job_time("openai", "j0")) == (99, None)
     assert (memory.first("o99"), memory.first("o0")) == (False, True)
+
+
+def test_an_id_too_long_to_keep_is_not_remembered() -> None:
+    memory = Once()
+    for size, found in ((once.MAX_ID_CHARACTERS, "e"), (once.MAX_ID_CHARACTERS + 1, "hook")):
+        made = call(1)
+        made.response_id = name = "r" * size
+        memory.tapped(made, "e")
+        assert memory.told("openai", (name,), "hook") == found
 
 
 def test_a_look_repeated_for_ever_stays_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,13 @@ from typing import Any
 import httpx
 import pytest
 
+from outlay.act.late import LatePrices
 from outlay.api.listen import bind, url_of
 from outlay.config import Settings, load
-from outlay.errors import ConfigError, StorageBusyError
+from outlay.errors import BadRequestError, ConfigError, StorageBusyError
 from outlay.store.books.sql import SqlBooks
 from outlay.wiring import Server, backends, start_in_thread
+from outlay.wiring import server as server_module
 from outlay.wiring.backends import BACKENDS, target
 from outlay.wiring.folder import DataFolder
 
@@ -150,6 +152,24 @@ class TestServer:
             server.maintain()
         server.close()
         assert outlay_threads() == []
+
+    def test_upkeep_goes_on_when_a_part_of_it_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done = threading.Event()
+
+        def fail(_: LatePrices) -> int:
+            raise BadRequestError
+
+        monkeypatch.setattr(server_module, "LATE_S", 0.01)
+        monkeypatch.setattr(server_module, "MAINTENANCE_S", 0.02)
+        monkeypatch.setattr(LatePrices, "run", fail)
+        monkeypatch.setattr(Server, "maintain", lambda _: done.set())
+        with Server(settings_in(tmp_path), log_to=(log := io.StringIO())) as server:
+            assert done.wait(10)
+            (part,) = (part for part in server.parts() if part.name == "maintenance")
+            assert (part.ok, part.error) == (True, "BadRequestError")
+        assert log.getvalue().count("maintenance_failed") == 1, "told once, not at every turn"
 
     def test_the_first_key_is_made_once_and_only_its_hash_is_kept(self, tmp_path: Path) -> None:
         with Server(settings_in(tmp_path), log_to=io.StringIO()) as server:

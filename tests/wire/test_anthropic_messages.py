@@ -115,7 +115,7 @@ def test_p14_thinking_is_inside_output_and_not_added() -> None:
 def test_thinking_larger_than_output_is_clamped_and_found() -> None:
     reading = of_usage(output_tokens_details={"thinking_tokens": 9})
     assert reading.output_total == 5
-    assert "reasoning_exceeds_output" in reading.findings
+    assert "identity:reasoning" in reading.findings
 
 
 def test_p36_batch_service_is_flagged() -> None:
@@ -330,6 +330,13 @@ def test_a_plain_error_costs_nothing_and_keeps_its_type_but_not_its_text() -> No
     assert (reading.status, reading.error_type) == ("error", "rate_limit_error")
     assert (reading.billed, reading.usage) == ("no", {})
     assert reading.provider_request_id == "req_1"
+    assert "secret" not in repr(reading)
+
+
+@pytest.mark.parametrize("error", ["secret words", {"type": "secret words"}, {"code": "x" * 65}])
+def test_an_error_that_is_no_short_name_is_not_kept(error: Any) -> None:
+    reading = read(exchange(URL, ASKED, {"error": error}, status=400))
+    assert (reading.status, reading.error_type) == ("error", "http_400")
     assert "secret" not in repr(reading)
 
 

@@ -284,16 +284,28 @@ def test_only_a_whole_file_is_read(status: int) -> None:
 def test_a_line_above_the_bound_is_lost_and_said() -> None:
     line = json.dumps(answered({**CHAT, "id": "big", "pad": ""})).encode()
     pad = MAX_BODY_BYTES - len(line)
-    fits = line.replace(b'"pad": ""', b'"pad": "' + b"x" * pad + b'"')
+    fits = line.replace(b'"pad": ""', b'"pad": ' + b" " * pad + b'""')
     own, ready = download(OPENAI, fits + b"\n" + lines(answered(CHAT)))
     assert ([reading.once for reading in ready], is_free(own)) == (["big", "chatcmpl-1"], True)
-    wide = line.replace(b'"pad": ""', b'"pad": "' + b"x" * (pad + 1) + b'"')
+    wide = line.replace(b'"pad": ""', b'"pad": ' + b" " * (pad + 1) + b'""')
     own, ready = download(OPENAI, lines(answered(CHAT)) + wide + b"\n" + lines(answered(RESPONSE)))
     assert [reading.once for reading in ready] == ["chatcmpl-1", "resp_1"]
     assert (own.surface, own.billed, own.once) == (
         "openai.batch_results", "possible", "file-out#lost",
     )  # fmt: skip
     assert own.findings == ["usage_missing", "event_too_large"]
+
+
+def test_long_vectors_and_images_do_not_make_a_line_too_long() -> None:
+    vectors = [{"embedding": [0.0123456789] * 3072} for _ in range(600)]
+    body = {"object": "list", "data": vectors, "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+    body["image"] = "A" * MAX_BODY_BYTES
+    raw = lines(answered(body))
+    assert len(raw) > 2 * MAX_BODY_BYTES
+    _, ready = download(OPENAI, raw)
+    assert [(reading.surface, reading.usage) for reading in ready] == [
+        ("openai.embeddings", {"input": 7}),
+    ]
 
 
 def test_a_damaged_line_is_lost_and_said() -> None:

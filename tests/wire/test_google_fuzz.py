@@ -78,7 +78,7 @@ def test_buckets_are_disjoint_and_cover_everything_whatever_the_details_say(
     assert_sane(reading)
     assert reading.input_total == max(prompt, cached) + tool
     assert reading.output_total == output + thoughts
-    assert ("cached_exceeds_prompt" in reading.findings) == (cached > prompt)
+    assert ("identity:cache_read" in reading.findings) == (cached > prompt)
 
 
 @given(body=st.binary(max_size=300), cut=st.booleans())

@@ -8,7 +8,7 @@ import pytest
 
 from outlay.core import units
 from tests.wire.google_payloads import ARRAY_URL, ASKED, STREAM_URL, URL, of_usage, reply, stream
-from tests.wire.harness import Exchange, exchange, read
+from tests.wire.harness import Exchange, exchange, in_chunks, read, sse
 
 # -- buckets --------------------------------------------------------------------------------------
 
@@ -23,6 +23,32 @@ def test_p5_the_text_detail_includes_cached_tokens_too() -> None:
         cachedContentTokenCount=8, promptTokensDetails=[{"modality": "TEXT", "tokenCount": 10}]
     )
     assert reading.usage == {"input": 2, "input_cache_read": 8}
+
+
+@pytest.mark.parametrize("url", [URL, STREAM_URL, ARRAY_URL], ids=["whole", "events", "array"])
+def test_p16_a_large_image_in_the_reply_hides_no_count(url: str) -> None:
+    usage = {
+        "promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300,
+        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+    }  # fmt: skip
+    body: Any = reply(usage, "STOP")
+    image = {"inlineData": {"mimeType": "image/png", "data": "A" * (18 << 20)}}
+    body["candidates"][0]["content"] = {"parts": [image]}
+    if url == STREAM_URL:
+        body = sse(body)
+    elif url == ARRAY_URL:
+        body = [body]
+    whole = exchange(url, ASKED, body)
+    for size in (256 * 1024, len(whole.body)):
+        reading = read(whole, in_chunks(whole.body, size))
+        assert reading.usage == {"input": 10, "output_image": 1290}
+        assert (reading.status, reading.findings) == ("ok", [])
+
+
+def test_a_count_that_cannot_be_one_is_found_and_left_out() -> None:
+    reading = of_usage(promptTokenCount=10**30, candidatesTokenCount=3, totalTokenCount=3)
+    assert reading.usage == {"output": 3}
+    assert "too_large:promptTokenCount" in reading.findings
 
 
 def test_p14_thoughts_are_beside_the_candidates() -> None:
@@ -79,7 +105,7 @@ def test_cached_tokens_of_no_stated_modality_are_taken_from_text_first() -> None
 def test_more_cached_than_prompted_is_found_and_nothing_goes_negative() -> None:
     reading = of_usage(cachedContentTokenCount=15)
     assert reading.usage == {"input_cache_read": 15}
-    assert "cached_exceeds_prompt" in reading.findings
+    assert "identity:cache_read" in reading.findings
 
 
 def test_details_larger_than_their_count_are_clamped_and_found() -> None:
@@ -89,7 +115,7 @@ def test_details_larger_than_their_count_are_clamped_and_found() -> None:
 
 
 def test_a_total_that_does_not_add_up_is_found() -> None:
-    assert "total_differs" in of_usage(totalTokenCount=99).findings
+    assert "identity:total" in of_usage(totalTokenCount=99).findings
 
 
 def test_p9_unknown_keys_and_modalities_are_found_as_drift() -> None:

@@ -150,7 +150,8 @@ def test_untold_counts_are_estimated() -> None:
     reading = created(usage=None)
     assert (reading.usage, reading.usage_source) == ({"input": 3, "output": 2}, "estimated")
     assert reading.findings == ["usage_missing", "input_estimated", "output_estimated"]
-    assert reading.once == ""
+    # a later look may tell the counts: it is the same event
+    assert reading.once == "int_1"
 
 
 def test_an_error_costs_nothing() -> None:
@@ -172,7 +173,14 @@ def test_what_is_not_done_yet_is_billed_later(state: str) -> None:
     started = created(state, ask={"background": True}, usage=None)
     assert (started.billed, started.usage, started.findings) == ("no", {}, ["background"])
     waiting = looked(state, usage=None)
-    assert (waiting.billed, waiting.usage, waiting.operation) == ("no", {}, "other")
+    assert (waiting.billed, waiting.usage, waiting.surface) == ("no", {}, "google.free")
+
+
+def test_a_look_that_shows_nothing_is_free() -> None:
+    gone = read(exchange(URL + "/int_1", None, {"error": {"code": 404}}, status=404, method="GET"))
+    resumed = exchange(URL + "/int_1", None, streamed().body, method="GET")
+    for reading in (gone, looked("cancelled", usage=None), read(resumed, complete=False)):
+        assert (reading.surface, reading.billed, reading.once) == ("google.free", "no", "")
 
 
 def test_what_is_read_again_counts_once_by_its_id() -> None:
@@ -233,10 +241,20 @@ def test_a_stream_that_is_cut_keeps_what_was_told_and_estimates_the_rest() -> No
     outputs = [1, 1, 1, 1, 1, 2, 4, 4]
     done = {"event_type": "interaction.completed", "interaction": interaction()}
     for count, cut in cut_after_events(streamed(done)):
-        assert (cut.status, cut.billed, cut.once) == ("aborted", "possible", "")
+        assert (cut.status, cut.billed, cut.once) == ("aborted", "possible", "int_1" * (count > 0))
         told = count >= 2
         assert cut.usage == {"input": 100 if told else 3, "output": outputs[count]}
         assert ("input_estimated" in cut.findings) is not told
+
+
+def test_a_cut_stream_of_what_goes_on_in_the_background_is_billed_by_a_later_look() -> None:
+    done = {"event_type": "interaction.completed", "interaction": interaction()}
+    stream = streamed(done).with_request(background=True)
+    for _, cut in cut_after_events(stream):
+        assert (cut.billed, cut.usage, cut.once) == ("no", {}, "")
+        assert cut.findings == ["background", "background_unfinished"]
+    whole = read(stream)
+    assert (whole.usage, whole.once, whole.findings) == (BUCKETS, "int_1", ["background"])
 
 
 def test_an_error_in_a_stream_is_an_error() -> None:

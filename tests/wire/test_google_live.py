@@ -49,7 +49,7 @@ def test_thoughts_inside_the_total_are_nothing_to_find() -> None:
 
 def test_a_total_that_adds_up_to_nothing_is_found() -> None:
     (reading,) = played(GEMINI, {**over(), **counts(10, 5, totalTokenCount=99)})
-    assert reading.findings == ["total_differs"]
+    assert reading.findings == ["identity:total"]
 
 
 def test_every_turn_is_charged_with_its_whole_prompt() -> None:
@@ -160,12 +160,19 @@ def test_a_reason_that_is_not_known_is_drift() -> None:
     assert (reading.status, reading.findings) == ("ok", ["drift:turnCompleteReason.TIRED"])
 
 
-def test_searches_are_counted_once_however_often_they_are_repeated() -> None:
-    grounded = {"groundingMetadata": {"webSearchQueries": ["a", "b"]}}
-    (reading,) = played(
-        GEMINI, said({"text": "x"}, **grounded), {**over(**grounded), **counts(9, 4)}
-    )
-    assert reading.usage["web_search"] == 2
+@pytest.mark.parametrize(
+    ("model", "charged"),
+    [("gemini-live-3-flash", 2), ("gemini-live-2.5-flash", 1)],
+    ids=["by query", "by prompt"],
+)
+def test_searches_are_counted_once_however_often_they_are_repeated(
+    model: str, charged: int
+) -> None:
+    grounded = {"groundingMetadata": {"webSearchQueries": ["a", "b", "a", ""]}}
+    session = opened(GEMINI)
+    sent(session, {"setup": {"model": f"models/{model}"}})
+    (reading,) = got(session, said({"text": "x"}, **grounded), {**over(**grounded), **counts(9, 4)})
+    assert reading.usage["web_search"] == charged
 
 
 def test_a_turn_began_where_the_model_was_asked() -> None:

@@ -147,7 +147,7 @@ def test_perplexity_charges_citations_reasoning_and_searches_beside_the_completi
     reading = chat(usage, "perplexity")
     assert reading.usage == {
         "input": 33, "output": 7163, "output_reasoning": 73_997, "output_citation": 20_016,
-        "web_search": 18,
+        "web_search": 18, "requests_low": 1,
     }  # fmt: skip
     assert reading.findings == []
     assert reading.provider_cost_nanos == 1_500_000_000

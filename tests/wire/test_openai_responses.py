@@ -195,6 +195,21 @@ def test_p16_images_of_a_tool_without_details_are_image_tokens() -> None:
     assert reading.findings == []
 
 
+def test_p16_a_large_image_in_the_terminal_event_hides_no_count() -> None:
+    image = {"type": "image_generation_call", "result": "A" * (5 << 20)}
+    told = response(output=[image], tool_usage={"image_gen": {"output_tokens": 1000}})
+    reading = read(stream(("response.completed", {"response": told})))
+    assert reading.usage == {**BUCKETS, "image_gen_output_image": 1000}
+    assert "event_too_large" not in reading.findings
+
+
+@pytest.mark.parametrize("told", [None, {}, {"num_requests": None}])
+def test_searches_that_the_provider_lists_without_a_count_are_charged(told: Any) -> None:
+    items = [{"type": "web_search_call", "action": {"type": "search"}}]
+    reading = created(output=items, tool_usage={"web_search": told})
+    assert reading.usage["web_search"] == 1
+
+
 def test_a_tool_charged_by_time_is_found() -> None:
     reading = created(output=[{"type": "code_interpreter_call"}])
     assert reading.findings == ["unpriced_tool:code_interpreter"]

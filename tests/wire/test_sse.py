@@ -61,6 +61,22 @@ def test_an_event_too_large_is_dropped_whole_and_counted(
     assert len(parser._rest) <= 100
 
 
+def test_an_event_of_empty_lines_without_end_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    parser = SseParser()
+    assert list(parser.feed(b"data:\n" * 1000)) == []
+    assert (parser.dropped, len(parser._data)) == (1, 0)
+    assert [event.data for event in parser.feed(b"\ndata: x\n\n")] == [b"x"]
+
+
+@pytest.mark.parametrize("size", [1000, 65536, 10**8])
+def test_a_long_line_is_held_without_its_long_values(size: int) -> None:
+    body = b'data: {"b64":"' + b"A" * (5 * 1024 * 1024) + b'","n":1}\n\ndata: x\n\n'
+    parser = SseParser()
+    found = [event.data for chunk in in_chunks(body, size) for event in parser.feed(chunk)]
+    assert (found, parser.dropped) == ([b'{"b64":"","n":1}', b"x"], 0)
+
+
 @given(st.lists(st.sampled_from([b"\n", b"\r", b"data:", b"event:", b"x", b": "]), max_size=30))
 def test_the_chunking_never_matters(parts: list[bytes]) -> None:
     body = b"".join(parts)

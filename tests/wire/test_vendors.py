@@ -170,3 +170,34 @@ def test_vendors_serve_their_shapes_below_their_own_bases(
     endpoint = find_endpoint(Request("POST", url))
     assert endpoint is not None
     assert (endpoint.provider, endpoint.surface) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "output", "findings"),
+    [
+        # thoughts are in the total alone
+        ({"completion_tokens": 12, "total_tokens": 344}, (12, 324), ["reasoning_from_total"]),
+        ({"completion_tokens": 12, "total_tokens": 20}, (12, 0), []),
+        (
+            {
+                "completion_tokens": 12, "total_tokens": 20,
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+            (7, 5),
+            [],
+        ),
+    ],
+)  # fmt: skip
+def test_p14_what_geminis_total_counts_beyond_both_counters_is_reasoning(
+    usage: dict[str, Any], output: tuple[int, int], findings: list[str]
+) -> None:
+    url = "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"
+    body = {
+        "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 8, **usage},
+    }
+    reading = read(exchange(url, {"model": "gemini-2.5-flash", "messages": []}, body))
+    visible, thoughts = output
+    buckets = {"input": 8, "output": visible, "output_reasoning": thoughts}
+    assert reading.usage == {unit: count for unit, count in buckets.items() if count}
+    assert reading.findings == findings

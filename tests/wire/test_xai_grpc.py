@@ -139,9 +139,16 @@ def test_a_cost_that_is_not_stated_is_not_zero() -> None:
     assert call(reply({**USAGE, "cost_in_usd_ticks": 0})).provider_cost_nanos == 0
 
 
+def test_a_search_of_attachments_is_charged_by_its_own_unit() -> None:
+    usage = {"prompt_tokens": 5, "server_side_tools_used": [8, 6, 8]}
+    reading = call(reply(usage))
+    assert (reading.usage["attachment_search"], reading.usage["file_search"]) == (2, 1)
+    assert reading.findings == []
+
+
 def test_a_tool_without_a_price_is_found_where_no_cost_is_stated() -> None:
-    usage = {"prompt_tokens": 5, "server_side_tools_used": [8]}
-    assert "unpriced_tool:8" in call(reply(usage)).findings
+    usage = {"prompt_tokens": 5, "server_side_tools_used": [10]}
+    assert "unpriced_tool:10" in call(reply(usage)).findings
     assert call(reply({**usage, "cost_in_usd_ticks": 7})).findings == []
 
 

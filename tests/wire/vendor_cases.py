@@ -126,6 +126,16 @@ CASES = {
         "x-ai",
         findings=("unpriced_tool:mcp_calls",),
     ),
+    "xai, searches of collections and of attachments": Case(
+        "https://api.x.ai/v1" + CHAT,
+        counts(
+            9, 1, cost_in_usd_ticks=10,
+            server_side_tool_usage_details={"file_search_calls": 1, "document_search_calls": 2},
+        ),
+        {"input": 9, "output": 1, "file_search": 1, "attachment_search": 2},
+        "x-ai",
+        cost=1,
+    ),
     "xai, responses": Case(
         "https://api.x.ai/v1/responses",
         {
@@ -182,7 +192,7 @@ CASES = {
     "perplexity": Case(
         "https://api.perplexity.ai" + CHAT,
         counts(20, 30, search_context_size="low", cost=PPLX_COST),
-        {"input": 20, "output": 30},
+        {"input": 20, "output": 30, "requests_low": 1},
         "perplexity",
         cost=5_500_000,
     ),
@@ -195,12 +205,18 @@ CASES = {
         },
         "perplexity",
     ),
-    "perplexity, an untold fee": Case(
+    "perplexity, without its cost": Case(
         "https://api.perplexity.ai" + CHAT,
-        counts(20, 30, search_context_size="low"),
+        counts(20, 30, search_context_size="high"),
+        {"input": 20, "output": 30, "requests_high": 1},
+        "perplexity",
+    ),
+    "perplexity, an unknown fee": Case(
+        "https://api.perplexity.ai" + CHAT,
+        counts(20, 30, search_context_size="vast"),
         {"input": 20, "output": 30},
         "perplexity",
-        findings=("request_fee:low",),
+        findings=("request_fee:vast",),
     ),
     "perplexity, responses": Case(
         "https://api.perplexity.ai/v1/responses",

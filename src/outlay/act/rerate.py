@@ -9,21 +9,18 @@ cannot price any more keeps what it has. It owns no storage and no prices.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import UUID
 
 import pyarrow as pa
 
-from outlay.core.adjustment import Adjustment, adjustment_id, difference, net_lines
-from outlay.core.event import CAPTURED
+from outlay.act.changes import adjustments_of, find_changes
+from outlay.core.adjustment import Adjustment
 from outlay.core.prices import PriceBook
-from outlay.core.rating import UNPRICED
 from outlay.errors import BadRequestError, ConflictError, UnavailableError
 from outlay.store.base import Books, EventFilter, OlapStore
 from outlay.stream.base import Chunk, Log
-from outlay.stream.columns import CAPTURED_SCHEMA
 from outlay.stream.ipc import to_ipc
 
 MAX_EVENTS: Final = 5_000_000
@@ -35,21 +32,15 @@ CHUNK_EVENTS: Final = 4_000
 """Adjustments in one record of the log."""
 SETTLE_S: Final = 30.0
 """How long a run waits until what was captured before it can be seen."""
+BEGUN: Final = "prices.rerate.begin"
+"""The audit entry that stands before the first adjustment, so that a run which is cut off has its
+who and why on record too."""
 
 PriceTable = Callable[[pa.Table, PriceBook], Mapping[str, Any]]
 
-_AMOUNTS: Final = ("cost_nanos", "list_cost_nanos", "sell_nanos", "credits_micros")
-_NOT_TAKEN_OVER: Final = frozenset(
-    (
-        "event_id", "provider_request_id", "response_id", "fallback_from", "latency_ms", "ttft_ms",
-        "input", "input_cache_read", "input_cache_write_5m", "input_cache_write_1h", "output",
-        "output_reasoning", "other_units", "usage_raw", "segments", "findings", "tool_calls",
-        "provider_cost_nanos", "hold_id", "estimate_nanos", "limit_action", "max_tokens", "kind",
-        "adjusts_event_id", "reason",
-    )
-)  # fmt: skip
-"""What an adjustment does not repeat of its event: it used nothing itself."""
-_TAKEN_OVER: Final = tuple(f.name for f in CAPTURED if f.name not in _NOT_TAKEN_OVER)
+
+class NotSettledError(UnavailableError):
+    """Events are still on their way to the store, so prices cannot be compared yet."""
 
 
 @dataclass(slots=True)
@@ -110,6 +101,11 @@ class Rerater:
         self._settled = settled
         self._clock = clock
         self._running = threading.Lock()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let a run end after the step it is in, and no other begin: the server is ending."""
+        self._stopping.set()
 
     def run(
         self,
@@ -119,16 +115,21 @@ class Rerater:
         actor: str,
         apply: bool,
         max_events: int = MAX_EVENTS,
+        wait_s: float = 0.0,
     ) -> Outcome:
         """Compare the events' prices with the book, and write adjustments if `apply`.
+
+        Another run that is going on is waited for, at most `wait_s` seconds.
 
         Raises:
             BadRequestError: the window is empty or holds too many events, or there is no reason.
             ConflictError: another run is going on.
-            UnavailableError: what was captured before cannot be seen yet.
+            NotSettledError: what was captured before cannot be seen yet.
+            UnavailableError: a store cannot answer, or the server is ending. What was written
+                stays: the same run again does the rest.
         """
-        _check(which, reason)
-        if not self._running.acquire(blocking=False):
+        check_order(which, reason)
+        if not self._running.acquire(timeout=wait_s):
             raise ConflictError(
                 "Another re-rating is running.", hint="Try again when it has ended."
             )
@@ -141,9 +142,7 @@ class Rerater:
         self, which: EventFilter, reason: str, actor: str, apply: bool, max_events: int
     ) -> Outcome:
         if not self._settled(SETTLE_S):
-            raise UnavailableError(
-                "Events are still on their way to the store, so prices cannot be compared yet."
-            )
+            raise NotSettledError
         found = self._olap.matching(which)
         if found > max_events:
             raise BadRequestError(
@@ -155,80 +154,58 @@ class Rerater:
         outcome = Outcome(book=book.hash)
         models: dict[tuple[str, str], ModelChange] = {}
         tenants: set[str] = set()
-        waiting: list[dict[str, Any]] = []
         for events, adjustments in self._olap.scan(which):
+            if self._stopping.is_set():
+                raise UnavailableError(
+                    "The server is ending; what was adjusted so far stays.",
+                    hint="Run it again when the server is back: it does the rest.",
+                )
             outcome.examined += events.num_rows
-            for event, number, change in self._changes(events, adjustments, book, outcome):
-                _count(outcome, models, event, change)
-                tenants.add(event["tenant_id"])
-                if apply:
-                    waiting.append(_row(event, number, change, reason))
-                if len(waiting) >= CHUNK_EVENTS:
-                    self._write(waiting, outcome)
-        self._write(waiting, outcome)
+            changes = find_changes(events, adjustments, self._price(events, book))
+            outcome.still_unpriced += changes.still_unpriced
+            for one in changes.found:
+                _count(outcome, models, one.event, one.change)
+                tenants.add(one.event["tenant_id"])
+            if apply and changes.found:
+                if not outcome.written:
+                    self._note(BEGUN, which, reason, actor, {"book": book.hash})
+                self._write(adjustments_of(events, changes.found, reason), outcome)
         outcome.tenants = len(tenants)
         ranked = sorted(models.values(), key=lambda m: -abs(m.now_nanos - m.was_nanos))
         outcome.models = ranked[:MAX_MODELS]
         if outcome.written:
-            self._note(which, reason, actor, outcome)
+            said = {name: getattr(outcome, name) for name in _AUDITED}
+            self._note("prices.rerate", which, reason, actor, said)
             self._settled(SETTLE_S)
         return outcome
 
-    def _changes(
-        self, events: pa.Table, adjustments: pa.Table, book: PriceBook, outcome: Outcome
-    ) -> Iterator[tuple[dict[str, Any], int, Adjustment]]:
-        """Yield the events whose price differs, how often each was adjusted, and the change."""
-        priced = self._price(events, book)
-        adjusted = _by_event(adjustments)
-        new = pa.table({name: priced[name] for name in (*_AMOUNTS, "price_basis")})
-        old = events.select([*_AMOUNTS, "price_basis"])
-        suspects = [
-            row
-            for row, (was, now, key) in enumerate(
-                zip(old.to_pylist(), new.to_pylist(), _ids(events), strict=True)
-            )
-            if key in adjusted or was != now or now["price_basis"] == UNPRICED
-        ]
-        if not suspects:
-            return
-        at = pa.array(suspects)
-        told = {name: _take(priced[name], at).to_pylist() for name in _PRICED}
-        for place, event in enumerate(_plain(events.take(at))):
-            now = {name: values[place] for name, values in told.items()}
-            before = adjusted.get(event["event_id"], [])
-            basis = before[-1]["price_basis"] if before else event["price_basis"]
-            if now["price_basis"] == UNPRICED:
-                outcome.still_unpriced += basis == UNPRICED
-                continue
-            change = _change(event, before, now, was_unpriced=basis == UNPRICED)
-            if change.changes:
-                yield event, len(before), change
+    def _write(self, table: pa.Table, outcome: Outcome) -> None:
+        for first in range(0, table.num_rows, CHUNK_EVENTS):
+            part = table.slice(first, CHUNK_EVENTS).combine_chunks()
+            chunk = Chunk(to_ipc(part), part.num_rows)
+            self._captured.append([chunk], appended_at=self._clock())
+            outcome.written += part.num_rows
 
-    def _write(self, rows: list[dict[str, Any]], outcome: Outcome) -> None:
-        if not rows:
-            return
-        table = pa.Table.from_pylist(rows, schema=CAPTURED_SCHEMA)
-        self._captured.append([Chunk(to_ipc(table), len(rows))], appended_at=self._clock())
-        outcome.written += len(rows)
-        rows.clear()
-
-    def _note(self, which: EventFilter, reason: str, actor: str, outcome: Outcome) -> None:
+    def _note(
+        self, action: str, which: EventFilter, reason: str, actor: str, said: Mapping[str, Any]
+    ) -> None:
         details = {
             "from": which.start, "to": which.end, "provider": which.provider,
             "model": which.model, "tenant": which.tenant, "unpriced": which.unpriced,
-            "reason": reason, "book": outcome.book, "written": outcome.written,
-            "was_nanos": outcome.was_nanos, "now_nanos": outcome.now_nanos,
+            "reason": reason, **said,
         }  # fmt: skip
-        self._books.note("prices.rerate", outcome.book, details, actor=actor, at=self._clock())
+        self._books.note(action, said["book"], details, actor=actor, at=self._clock())
 
 
-_PRICED: Final = (
-    *_AMOUNTS, "lines", "price_basis", "price_confidence", "price_model", "price_rule",
-    "price_book_hash",
-)  # fmt: skip
+_AUDITED: Final = ("book", "written", "was_nanos", "now_nanos")
 
 
-def _check(which: EventFilter, reason: str) -> None:
+def check_order(which: EventFilter, reason: str) -> None:
+    """Check what is asked of a run.
+
+    Raises:
+        BadRequestError: the window is empty, or the reason is missing or no short line.
+    """
     if which.start >= which.end:
         raise BadRequestError("The window ends before it begins.", where="to")
     if not reason.strip():
@@ -239,32 +216,6 @@ def _check(which: EventFilter, reason: str) -> None:
         raise BadRequestError(
             f"A reason is one line of at most {MAX_REASON_CHARACTERS} characters.", where="reason"
         )
-
-
-def _change(
-    event: Mapping[str, Any],
-    before: Sequence[Mapping[str, Any]],
-    now: Mapping[str, Any],
-    *,
-    was_unpriced: bool,
-) -> Adjustment:
-    sums = {n: sum(int(e[n] or 0) for e in (event, *before)) for n in _AMOUNTS}
-    booked = net_lines(e["lines"] or () for e in (event, *before))
-    return Adjustment(
-        was_nanos=sums["cost_nanos"],
-        now_nanos=now["cost_nanos"],
-        lines=difference(booked, now["lines"] or ()),
-        list_change=int(now["list_cost_nanos"] or 0) - sums["list_cost_nanos"],
-        sell_change=int(now["sell_nanos"] or 0) - sums["sell_nanos"],
-        credits_change=int(now["credits_micros"] or 0) - sums["credits_micros"],
-        price_basis=now["price_basis"],
-        price_confidence=now["price_confidence"] or "",
-        price_model=event["price_model"],
-        now_model=now["price_model"],
-        price_rule=now["price_rule"],
-        price_book_hash=now["price_book_hash"] or "",
-        priced_late=was_unpriced,
-    )
 
 
 def _count(
@@ -284,42 +235,3 @@ def _count(
     model.events += 1
     model.was_nanos += change.was_nanos
     model.now_nanos += change.now_nanos
-
-
-def _row(event: Mapping[str, Any], number: int, change: Adjustment, reason: str) -> dict[str, Any]:
-    """Return the adjustment as a captured event."""
-    row = {name: event[name] for name in _TAKEN_OVER}
-    made = adjustment_id(str(UUID(bytes=event["event_id"])), number, change)
-    row |= {
-        "event_id": UUID(made).bytes,
-        "kind": "adjustment",
-        "adjusts_event_id": event["event_id"],
-        "reason": reason,
-        "usage_raw": change.to_json(),
-    }
-    return {**{f.name: f.default for f in CAPTURED}, **row}
-
-
-def _by_event(adjustments: pa.Table) -> dict[bytes, list[dict[str, Any]]]:
-    found: dict[bytes, list[dict[str, Any]]] = {}
-    names = ["adjusts_event_id", *_AMOUNTS, "lines", "price_basis"]
-    for row in adjustments.select(names).to_pylist():
-        found.setdefault(row["adjusts_event_id"], []).append(row)
-    return found
-
-
-def _plain(events: pa.Table) -> list[dict[str, Any]]:
-    for name in ("started_at", "ended_at"):
-        place = events.schema.get_field_index(name)
-        events = events.set_column(place, name, events.column(name).cast(pa.int64()))
-    rows: list[dict[str, Any]] = events.to_pylist()
-    return rows
-
-
-def _ids(events: pa.Table) -> list[bytes]:
-    ids: list[bytes] = events.column("event_id").to_pylist()
-    return ids
-
-
-def _take(column: Any, at: pa.Array) -> Any:
-    return column.take(at)

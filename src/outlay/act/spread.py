@@ -17,6 +17,7 @@ from outlay.core.rates import RateRow
 from outlay.core.rollup import HOUR_US
 from outlay.errors import BadRequestError
 from outlay.store.base import OlapStore
+from outlay.store.books.price_checks import MAX_RATE
 from outlay.store.query.model import parse_query
 
 MAX_HOURS: Final = 24 * 31
@@ -123,18 +124,28 @@ def _rates(cluster: Cluster, hour: int, tokens: Mapping[str, int]) -> list[RateR
     weighted = sum(counts[unit] * weight for unit, weight in weights.items())
     if weighted <= 0:
         return []
+    # Half up, in integers: nanos x weight x 1e6 / weighted tokens.
+    prices = {
+        unit: (2 * cluster.hourly_nanos * weight * 1_000_000 + weighted) // (2 * weighted)
+        for unit, weight in weights.items()
+    }
+    if max(prices.values()) > MAX_RATE:
+        raise BadRequestError(
+            f"The hour from {hour} (microseconds UTC) has too few tokens to bear its cost.",
+            where="from",
+            hint="Leave that hour out: its cost is idle time rather than a price.",
+        )
     source = f"cluster at {cluster.hourly_nanos} nano-dollars an hour"
     return [
         RateRow.make(
             cluster.provider,
             cluster.model,
             unit,
-            # Half up, in integers: nanos x weight x 1e6 / weighted tokens.
-            (2 * cluster.hourly_nanos * weight * 1_000_000 + weighted) // (2 * weighted),
+            nanos,
             layer="override",
             valid_from=hour,
             valid_to=hour + HOUR_US,
             source=source,
         )
-        for unit, weight in weights.items()
+        for unit, nanos in prices.items()
     ]

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from outlay.core.event import FIELDS
 from outlay.core.money import RATE_SCALE, line_nanos
-from outlay.core.prices import RateRow
+from outlay.core.prices import RateRow, Resolution
+from outlay.core.rates import UNIT_FALLBACKS
+from outlay.core.rating import any_guess, line_confidence
 from outlay.wire.conventions import convention
 
 _USAGE: Final = tuple(f.name for f in FIELDS if f.group == "usage" and f.type == "int64")
@@ -31,7 +33,7 @@ def explain(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str,
         event: the stored event.
         rates: the rate rows that its lines name, superseded ones included.
     """
-    lines = [_line(line, rates.get(line.get("rate_id") or "")) for line in event.get("lines") or ()]
+    lines = _lines(event, rates)
     cost = event.get("cost_nanos") or 0
     total = sum(line["nanos"] for line in lines)
     usage = {unit: event[unit] for unit in _USAGE if event.get(unit)}
@@ -70,7 +72,7 @@ def explain(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str,
 
 def _adjusted(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[str, Any]:
     """Return what one adjustment changed, why, and by which rates."""
-    lines = [_line(line, rates.get(line.get("rate_id") or "")) for line in event.get("lines") or ()]
+    lines = _lines(event, rates)
     return {
         "event_id": event.get("event_id"),
         "at": event.get("received_at"),
@@ -84,7 +86,19 @@ def _adjusted(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> dict[st
     }
 
 
-def _line(line: Mapping[str, Any], rate: RateRow | None) -> dict[str, Any]:
+def _lines(event: Mapping[str, Any], rates: Mapping[str, RateRow]) -> list[dict[str, Any]]:
+    guessed = any_guess(event.get("usage_source") or "", event.get("flags") or ())
+    guessed = guessed or Resolution("", event.get("price_rule") or "", "").estimated
+    return [
+        _line(line, rates.get(line.get("rate_id") or ""), guessed=guessed)
+        for line in event.get("lines") or ()
+    ]
+
+
+def _line(line: Mapping[str, Any], rate: RateRow | None, *, guessed: bool) -> dict[str, Any]:
+    fallbacks = dict(UNIT_FALLBACKS.get(line.get("unit") or "", ()))
+    note = "" if rate is None else fallbacks.get(rate.unit, "")
+    basis = line.get("basis") or ""
     quantity, nanos = line.get("quantity") or 0, line.get("nanos") or 0
     per_million = None if rate is None else rate.nanos_per_million
     shown: dict[str, Any] = {
@@ -94,6 +108,7 @@ def _line(line: Mapping[str, Any], rate: RateRow | None) -> dict[str, Any]:
         "nanos_per_million": per_million,
         "nanos": nanos,
         "basis": line.get("basis"),
+        "confidence": line_confidence(basis, (note,), guessed=guessed),
         "source": None if rate is None else rate.source,
         "rate": None if rate is None else asdict(rate),
     }

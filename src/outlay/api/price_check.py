@@ -72,7 +72,7 @@ async def diff(
         cache: BookCache = request.app.state.book_cache
         entries = read_litellm(body)
         found = compare(cache.book(services), entries, at=when, tolerance_percent=tolerance)
-        services.books.find(found.findings(at=now), at=now)
+        services.books.find(found.findings(at=now)[:MAX_LISTED], at=now)
         lists = {
             name: sorted(getattr(found, name))
             for name in ("models_only_theirs", "models_only_ours", "prices_only_theirs")
@@ -155,16 +155,17 @@ def _stated(services: Services, tolerance: float, last: str, now: int) -> dict[s
     for provider, model, theirs, ours, count in drifted:
         whole, attempts = stated.get((provider, model), (theirs, count))
         said, listed = int(theirs or 0), int(ours or 0)
-        percent = (listed - said) / whole * 100 if whole else float("inf")
-        if abs(percent) > tolerance:
+        # Against a stated cost of nothing every difference is endless: no number says it.
+        percent = round((listed - said) / whole * 100, 2) if whole else None
+        if listed != said and (percent is None or abs(percent) > tolerance):
             rows.append(
                 {
                     "provider": provider, "model": model, "stated_nanos": said,
                     "list_nanos": listed, "drifted_attempts": count, "attempts": attempts,
-                    "percent": round(percent, 2),
+                    "percent": percent,
                 }
             )  # fmt: skip
-    rows.sort(key=lambda row: -abs(row["percent"]))
+    rows.sort(key=lambda row: (row["percent"] is not None, -abs(row["percent"] or 0)))
     found = [
         Finding(STATED, f"{row['provider']}/{row['model']}", {**row, "last": last}, now, now)
         for row in rows

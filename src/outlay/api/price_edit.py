@@ -22,6 +22,7 @@ from outlay.api.body import (
     read_body,
 )
 from outlay.api.plain import rfc3339
+from outlay.api.prices import BookCache
 from outlay.api.services import Services
 from outlay.core.prices import PriceBook
 from outlay.errors import BadRequestError
@@ -104,7 +105,13 @@ async def change(
     if not reason.strip():
         raise BadRequestError("A change of prices needs a reason.", where="reason")
 
+    cache: BookCache = request.app.state.book_cache
+
     def write() -> dict[str, Any]:
+        with cache.editing:
+            return planned_and_written()
+
+    def planned_and_written() -> dict[str, Any]:
         now = services.clock()
         book = services.books.load_prices()
         wanted = read_change(document, form, book, at=now, force=force, withdrawn=tuple(withdrawn))

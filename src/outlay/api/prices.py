@@ -7,8 +7,9 @@ cut off here, before anything is selected. Writing is in `price_edit`, comparing
 from __future__ import annotations
 
 import gzip
+import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -27,8 +28,6 @@ MAX_RATES: Final = 10_000
 """Most rates of one answer; `truncated` says that there are more."""
 MAX_SNAPSHOTS: Final = 64
 """Snapshots that are kept: one a tenant with rates of its own."""
-HAND_LAYERS: Final = ("correction", "override", "contract")
-"""What is exported when no layer is named."""
 
 router = APIRouter()
 AnyKey = Annotated[Caller, Depends(needs("read", "ingest", "admin"))]
@@ -39,26 +38,40 @@ Limit = Annotated[int, Query(ge=1, le=MAX_RATES)]
 _MEDIA: Final = {"yaml": "application/yaml", "csv": "text/csv"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A book and the snapshots made of it: one object, so that they always belong together."""
+
+    revision: int
+    book: PriceBook
+    snapshots: dict[str, tuple[str, bytes]]
+
+
 class BookCache:
-    """The price book as of the books' last price revision, and its snapshots in gzip."""
+    """The price book as of the books' last price revision, and its snapshots in gzip.
+
+    `editing` is held from the reading of the book to the writing of a change that was planned on
+    it, so that no other change comes between.
+    """
 
     def __init__(self) -> None:
-        self._revision = -1
-        self._book = PriceBook(models=(), rates=())
-        self._snapshots: dict[str, tuple[str, bytes]] = {}
+        self.editing = threading.Lock()
+        self._kept = _Kept(-1, PriceBook(), {})
 
     def book(self, services: Services) -> PriceBook:
         """Return the book believed now. Blocks on the books."""
-        revision = services.books.revision("prices")
-        if revision != self._revision:
-            self._book = services.books.load_prices()
-            self._snapshots, self._revision = {}, revision
-        return self._book
+        return self._now(services).book
+
+    def _now(self, services: Services) -> _Kept:
+        kept, revision = self._kept, services.books.revision("prices")
+        if revision != kept.revision:
+            kept = self._kept = _Kept(revision, services.books.load_prices(), {})
+        return kept
 
     def snapshot(self, services: Services, caller: Caller) -> tuple[str, bytes]:
         """Return the hash and the gzip snapshot of what a caller may see. Blocks on the books."""
-        book = self.book(services)
-        snapshots = self._snapshots
+        kept = self._now(services)
+        book, snapshots = kept.book, kept.snapshots
         # Tenants without rates of their own see the same book.
         whose = caller.tenant if caller.tenant in book.tenants else ""
         place = "*" if caller.tenant is None else whose or ""
@@ -192,12 +205,17 @@ async def export(
     services: Services = request.app.state.services
     if layer is not None and layer not in LAYERS:
         raise BadRequestError(f"`layer` is one of {', '.join(LAYERS)}.", where="layer")
-    layers = HAND_LAYERS if layer is None else (layer,)
 
     def write() -> str:
         book = believed(request, caller, None)
-        rates = [row for row in book.rates if row.layer in layers]
-        aliases = [row for row in book.models if row.layer in layers and row.layer == "override"]
+        if layer is None:
+            # A catalogue brings corrections too: read back, they would stand as written by hand.
+            hand = services.books.rates_by_hand()
+            rates = [row for row in book.rates if row.rate_id in hand]
+        else:
+            rates = [row for row in book.rates if row.layer == layer]
+        named = layer in (None, "override")
+        aliases = [row for row in book.models if named and row.layer == "override"]
         sells = _sells(book, caller) if layer is None else []
         return write_file(rates, aliases, sells, form=form)
 

@@ -11,21 +11,24 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 
-from outlay.act.rerate import Outcome
-from outlay.act.spread import Cluster, spread
+from outlay.act.rerate import Outcome, check_order
+from outlay.act.spread import MAX_WEIGHT, WEIGHT_SCALE, Cluster, spread
 from outlay.api.admin import moment
 from outlay.api.auth import Caller, needs
 from outlay.api.body import read_document
 from outlay.api.services import Services
-from outlay.core.calls import Call
+from outlay.core.calls import Call, call_of
 from outlay.core.ceiling import ceiling_nanos
 from outlay.core.prices import PriceBook
 from outlay.core.rollup import DAY_US
 from outlay.errors import BadRequestError, ForbiddenError
-from outlay.store.base import EventFilter, PriceChange, UnpricedGroup
+from outlay.store.base import EventFilter, OlapStore, PriceChange, UnpricedGroup
+from outlay.store.books.checks import check_time
 
 DEFAULT_DAYS: Final = 30
 MAX_GROUPS: Final = 1000
+WAIT_S: Final = 5.0
+"""How long a re-rating waits for another one, such as the server's own after a change of prices."""
 
 router = APIRouter()
 Admin = Annotated[Caller, Depends(needs("admin"))]
@@ -92,11 +95,16 @@ async def unpriced(
         model=model,
         unpriced=True,
     )
-    groups = await services.query_workers.run(services.olap.unpriced, which, limit=limit)
-    book = await services.query_workers.run(request.app.state.book_cache.book, services)
+
+    def work() -> list[dict[str, Any]]:
+        groups = services.olap.unpriced(which, limit=limit)
+        book = request.app.state.book_cache.book(services)
+        return [_group(group, book, services.olap) for group in groups]
+
+    groups = await services.query_workers.run(work)
     return {
-        "unpriced": [_group(group, book) for group in groups],
-        "events": sum(group.events for group in groups),
+        "unpriced": groups,
+        "events": sum(group["events"] for group in groups),
         "from": which.start,
         "to": which.end,
     }
@@ -115,7 +123,12 @@ async def rerate(request: Request, caller: Admin) -> dict[str, Any]:
         unpriced=body.unpriced,
     )
     outcome = await services.query_workers.run(
-        services.rerater.run, which, reason=body.reason, actor=caller.key_id, apply=body.apply
+        services.rerater.run,
+        which,
+        reason=body.reason,
+        actor=caller.key_id,
+        apply=body.apply,
+        wait_s=WAIT_S,
     )
     return _shown(outcome, applied=body.apply)
 
@@ -130,9 +143,11 @@ async def spread_cost(request: Request, caller: Admin) -> dict[str, Any]:
         body.provider,
         body.model,
         body.hourly_nanos,
-        cache_read_weight=round(body.cache_read_weight * 1_000_000),
-        output_weight=round(body.output_weight * 1_000_000),
+        cache_read_weight=_millionths(body.cache_read_weight, "cache_read_weight"),
+        output_weight=_millionths(body.output_weight, "output_weight"),
     )
+    which = EventFilter(start, end, provider=cluster.provider, model=cluster.model)
+    check_order(which, body.reason)
 
     def run() -> dict[str, Any]:
         now = services.clock()
@@ -146,8 +161,9 @@ async def spread_cost(request: Request, caller: Admin) -> dict[str, Any]:
             change = PriceChange(rates=tuple(found.rates))
             actor = caller.key_id
             services.books.change_prices(change, reason=body.reason, actor=actor, at=now)
-            which = EventFilter(start, end, provider=cluster.provider, model=cluster.model)
-            outcome = services.rerater.run(which, reason=body.reason, actor=actor, apply=True)
+            outcome = services.rerater.run(
+                which, reason=body.reason, actor=actor, apply=True, wait_s=WAIT_S
+            )
             answer["rerated"] = _shown(outcome, applied=True)
         return answer
 
@@ -161,13 +177,21 @@ def _operator(caller: Caller) -> None:
 
 def _window(start: int | str, end: int | str) -> tuple[int, int]:
     first, last = moment(start, "from"), moment(end, "to")
-    if first is None or last is None:
-        raise BadRequestError("`from` and `to` are needed.", where="from")
-    return first, last
+    return check_time(first, "from"), check_time(last, "to")
 
 
-def _group(group: UnpricedGroup, book: PriceBook) -> dict[str, Any]:
-    """Describe a group, with what its tokens are held at for limits."""
+def _millionths(weight: float, where: str) -> int:
+    if not 0 <= weight <= MAX_WEIGHT:
+        raise BadRequestError(f"`{where}` must be from 0 to {MAX_WEIGHT}.", where=where)
+    return round(weight * WEIGHT_SCALE)
+
+
+def _group(group: UnpricedGroup, book: PriceBook, olap: OlapStore) -> dict[str, Any]:
+    """Describe a group, with what its tokens are held at for limits.
+
+    A group without tokens used something else, or nobody knows what: it is held at what its
+    example is, as many times as there are events.
+    """
     tokens = dict(group.tokens)
     usage = {unit: tokens[name] for name, unit in _TOKEN_UNITS}
     usage["input"] = tokens["input_tokens"] - usage["input_cache_read"] - usage["input_cache_write"]
@@ -178,7 +202,10 @@ def _group(group: UnpricedGroup, book: PriceBook) -> dict[str, Any]:
         at=group.last_at,
         usage={unit: count for unit, count in usage.items() if count > 0},
     )
-    return {**asdict(group), "ceiling_nanos": ceiling_nanos(book, call)}
+    held = ceiling_nanos(book, call)
+    if not call.usage and (event := olap.event(group.event_id)) is not None:
+        held = group.events * ceiling_nanos(book, call_of(event, at=event["started_at"]))
+    return {**asdict(group), "ceiling_nanos": held}
 
 
 def _shown(outcome: Outcome, *, applied: bool) -> dict[str, Any]:

@@ -202,6 +202,9 @@ class Attempt:
         now = time.perf_counter_ns()
         runtime, reader = self._runtime, self._reader
         reading = reader.finish(complete=complete, error=error)
+        decoder = self._decoder
+        if decoder is not None and (decoder.failed or not decoder.supported):
+            reading.find("body_undecoded")
         if reader.ready:
             self._record_ready()
         if reading.surface.endswith(".free"):

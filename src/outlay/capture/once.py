@@ -27,6 +27,8 @@ MAX_KEPT: Final = 2 * MAX_RECENT
 """Ids remembered before the older half is forgotten; there are at most twice as many."""
 MAX_JOBS: Final = 512
 """The same for batch jobs whose time is known."""
+MAX_ID_CHARACTERS: Final = 256
+"""A longer id of a provider is not remembered."""
 MAX_AGE_DAYS: Final = 31
 PERIOD_DAYS: Final = 28
 """Both leave an event days to reach the server, which refuses ids older than 35 days."""
@@ -120,7 +122,8 @@ class Once:
 
         That is `event_id` itself, or the event of a framework that reported the same call before.
         """
-        call = (reading.provider, reading.response_id, reading.provider_request_id, event_id)
+        one, two = _kept(reading.response_id), _kept(reading.provider_request_id)
+        call = (reading.provider, one, two, event_id)
         self._recent.append(call)
         # In this order: whoever begins to listen now finds the call.
         return self._own(call) if self._listening else event_id
@@ -133,7 +136,7 @@ class Once:
         if not self._indexed:
             self._index()
         owner, mine = canonical_provider(provider), _Told(event_id)
-        keys = [(owner, name) for name in names if name]
+        keys = [(owner, name) for name in map(_kept, names) if name]
         for key in keys:
             found = self._owners.claim(key, mine)
             if found is not mine:
@@ -182,6 +185,10 @@ class Once:
             "events": len(self._events),
             "jobs": len(self._jobs),
         }
+
+
+def _kept(name: str | None) -> str | None:
+    return name if name is None or len(name) <= MAX_ID_CHARACTERS else None
 
 
 def derive(reading: Reading, now: int) -> tuple[str, int]:

@@ -76,7 +76,7 @@ class Rates:
                 found.provider, found.model, host_class=reading.host_class,
                 region_class=reading.region_class or found.region_class, tier=tier,
                 batch=reading.batch or batch_tier, speed=price_speed(reading.speed),
-                tenant=tenant, at=at, input_total=input_total(usage),
+                tenant=tenant, at=at, input_total=input_total(usage), list_price=found.borrowed,
             )  # fmt: skip
         total = 0
         lines = rate(usage, rates, duration_ms=duration_ms(took_us, None))

@@ -75,7 +75,9 @@ def record(
     events.fill(fields, reading)
     head = events.head(derived, derived, started_at, elapsed)
     runtime.submit(fields, scope, f"{head},{events.words(reading)}")
-    runtime.tally.add(scope.counters, reading, started_at, 0, runtime.tenant(scope))
+    runtime.tally.add(
+        scope.counters, reading, started_at, 0, runtime.tenant(scope), elapsed // 1000
+    )
 
 
 class Follower:

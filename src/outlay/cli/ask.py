@@ -266,7 +266,8 @@ def _show_explanation(answer: dict[str, Any]) -> None:
         render.console.print(f"[bold]convention[/bold] {rule}", soft_wrap=True)
     columns = [
         ("unit", "unit"), ("quantity", "quantity"), ("nanos_per_million", "nano-$ per million"),
-        ("nanos", "nano-$"), ("basis", "basis"), ("rate_id", "rate"), ("source", "source"),
+        ("nanos", "nano-$"), ("basis", "basis"), ("confidence", "confidence"),
+        ("rate_id", "rate"), ("source", "source"),
     ]  # fmt: skip
     render.console.print(render.rows_table(answer["lines"], columns))
     derivation = answer["derivation"]

@@ -268,6 +268,9 @@ def findings(
     if as_json:
         render.print_json(answer)
         return
+    if not found:
+        render.console.print("No findings." if everything else "No open findings.")
+        return
     for row in found:
         for name, field in (
             ("first", "first_at"),

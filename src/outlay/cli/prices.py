@@ -121,10 +121,14 @@ def _amount(row: dict[str, Any]) -> str:
     amount: int = row["per_million"]
     if row["out"] == "credits":
         if row["unit"] == "cost":
-            return f"{amount / 1000:,g} credits a dollar"
-        return f"{amount / 1_000_000:,g} credits a million"
+            return f"{amount / 1000:,.15g} credits a dollar"
+        if row["unit"] == "calls":
+            return f"{amount / 1_000_000_000_000:,.15g} credits a call"
+        return f"{amount / 1_000_000:,.15g} credits a million"
     if row["unit"] == "cost":
-        return f"{amount / 1_000_000:g} times our cost"
+        return f"{amount / 1_000_000:.15g} times our cost"
+    if row["unit"] == "calls" and amount % 1_000_000 == 0:
+        return f"{format_usd(amount // 1_000_000)} a call"
     return f"{format_usd(amount)} a million"
 
 
@@ -197,11 +201,11 @@ def _show(asked: dict[str, Any], endpoint: str | None, key: str | None, *, as_js
         return
     found, said = answer["resolution"], answer["asked"]
     name = f"{said['provider']} {said['model']}"
+    known = f", as known at {render.moment(said['known_at'])}" if said["known_at"] else ""
     if found is None:
-        render.console.print(f"Nothing prices {render.safe(name)}: its calls are unpriced.")
+        render.console.print(f"Nothing prices {render.safe(name)}{known}: its calls are unpriced.")
         return
     guess = ", an estimate" if found["estimated"] else ""
-    known = f", as known at {render.moment(said['known_at'])}" if said["known_at"] else ""
     render.console.print(
         f"{render.safe(name)} is {render.safe(found['provider'])} {render.safe(found['model'])}"
         f" (by {render.safe(found['rule'])}{guess}) at {render.moment(said['at'])} UTC{known}",

@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from outlay.cli import render
 from outlay.core.prices import PriceBook
-from outlay.core.rating import call_of, price_call
+from outlay.core.rating import call_of, line_confidence, price_call
 from outlay.core.units import input_total, output_total
 from outlay.errors import BadRequestError
 from outlay.wire.base import MAX_BODY_BYTES, Reading, Request
@@ -289,6 +289,7 @@ def _described(reading: Reading, book: PriceBook, at: int) -> dict[str, Any]:
             "rate_id": line.rate_id,
             "nanos": line.nanos,
             "basis": line.basis,
+            "confidence": line_confidence(line.basis, line.notes, guessed=priced.guessed),
         }
         for line in priced.lines
     ]

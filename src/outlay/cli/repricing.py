@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +10,12 @@ import typer
 from outlay.cli import render
 from outlay.cli.client import Client
 from outlay.cli.options import Endpoint, Json, KeyOption, client
-from outlay.cli.prices import prices
+from outlay.cli.prices import given, moment, prices
 from outlay.core.money import format_usd, nanos_from_usd
 from outlay.errors import BadRequestError
 
-From = Annotated[str, typer.Option("--from", help="Start of the events, RFC 3339.")]
-To = Annotated[str, typer.Option("--to", help="End, excluded, RFC 3339.")]
+From = Annotated[str, typer.Option("--from", help="Start of the events: a date or RFC 3339.")]
+To = Annotated[str, typer.Option("--to", help="End, excluded: a date or RFC 3339.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands on every adjustment.")]
 Provider = Annotated[str, typer.Option("--provider", help="Of this provider only.")]
 Model = Annotated[
@@ -24,9 +24,12 @@ Model = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
 
 
+RUN_TIMEOUT_S = 3600.0
+"""How long a re-rating may take; its millions of events take minutes."""
+
 _WHY = {
-    "unknown_model": "no row of the book knows the name",
-    "no_rate": "a unit has no rate",
+    "unknown_model": "no row of the book knew the name",
+    "no_rate": "a unit had no rate",
     "usage_unknown": "maybe billed, usage unknown",
 }
 
@@ -41,9 +44,11 @@ def register(app: typer.Typer) -> None:
 def unpriced(
     *,
     start: Annotated[
-        str | None, typer.Option("--from", help="RFC 3339; default: 30 days ago.")
+        str | None, typer.Option("--from", help="A date or RFC 3339; default: 30 days ago.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="RFC 3339; default: now.")] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="A date or RFC 3339; default: now.")
+    ] = None,
     provider: Provider = "",
     model: Model = "",
     as_json: Json = False,
@@ -51,8 +56,8 @@ def unpriced(
     key: KeyOption = None,
 ) -> None:
     """List events without a price: what they lack, and what limits hold them at."""
-    asked = {"from": start, "to": end, "provider": provider, "model": model}
-    params = {name: value for name, value in asked.items() if value}
+    window = given(**{"from": moment(start, "--from"), "to": moment(end, "--to")})
+    params = window | {n: v for n, v in (("provider", provider), ("model", model)) if v}
     with client(endpoint, key) as server:
         answer = server.call("GET", "/v1/prices/unpriced", params=params)
     if as_json:
@@ -72,7 +77,8 @@ def unpriced(
     ]  # fmt: skip
     render.console.print(render.rows_table(answer["unpriced"], columns))
     render.console.print(
-        "Give them a price with `outlay prices set`; they are then re-rated by themselves."
+        "Give each of their units a rate with `outlay prices set`; they are then re-rated by "
+        "themselves. `outlay explain` shows an event's units."
     )
 
 
@@ -97,8 +103,8 @@ def rerate(
     With --json it only previews, unless --yes is given too.
     """
     body: dict[str, Any] = {
-        "from": start, "to": end, "reason": reason, "provider": provider, "model": model,
-        "tenant": tenant, "unpriced": only_unpriced,
+        "from": moment(start, "--from"), "to": moment(end, "--to"), "reason": reason,
+        "provider": provider, "model": model, "tenant": tenant, "unpriced": only_unpriced,
     }  # fmt: skip
     with client(endpoint, key) as server:
         answer = _previewed(server, "/v1/prices/rerate", body, _show_rerate, yes, as_json)
@@ -127,9 +133,9 @@ def spread(
 ) -> None:
     """Spread a cluster's hourly cost over the tokens measured on it, hour by hour."""
     body = {
-        "from": start, "to": end, "reason": reason, "provider": provider, "model": model,
-        "hourly_nanos": _dollars(hourly), "output_weight": output_weight,
-        "cache_read_weight": cache_read_weight,
+        "from": moment(start, "--from"), "to": moment(end, "--to"), "reason": reason,
+        "provider": provider, "model": model, "hourly_nanos": _dollars(hourly),
+        "output_weight": output_weight, "cache_read_weight": cache_read_weight,
     }  # fmt: skip
     with client(endpoint, key) as server:
         answer = _previewed(server, "/v1/prices/spread", body, _show_spread, yes, as_json)
@@ -141,7 +147,7 @@ def _previewed(
     server: Client, path: str, body: dict[str, Any], show: Any, yes: bool, as_json: bool
 ) -> dict[str, Any]:
     """Ask for the preview, show it, and do it for good when a person or --yes says so."""
-    answer: dict[str, Any] = server.call("POST", path, json=body)
+    answer: dict[str, Any] = server.call("POST", path, json=body, timeout=RUN_TIMEOUT_S)
     if not as_json:
         show(answer)
     worth = answer.get("changed") or answer.get("rates")
@@ -149,7 +155,7 @@ def _previewed(
         return answer
     if not yes and not typer.confirm("Write this?"):
         return answer
-    answer = server.call("POST", path, json={**body, "apply": True})
+    answer = server.call("POST", path, json={**body, "apply": True}, timeout=RUN_TIMEOUT_S)
     if not as_json:
         written = answer.get("written", answer.get("rerated", {}).get("written", 0))
         render.console.print(f"[green]{written:,} adjustments written[/green]")
@@ -169,9 +175,17 @@ def _show_rerate(answer: dict[str, Any]) -> None:
     difference = format_usd(answer["now_nanos"] - answer["was_nanos"])
     render.console.print(
         f"{answer['changed']:,} of {answer['examined']:,} events change, of {answer['tenants']:,} "
-        f"tenants: {difference} in all; {answer['priced_late']:,} get their first price, "
-        f"{answer['still_unpriced']:,} still have none."
+        f"tenants: {difference} in all{_sold(answer)}; {answer['priced_late']:,} get their first "
+        f"price, {answer['still_unpriced']:,} still have none."
     )
+
+
+def _sold(answer: dict[str, Any]) -> str:
+    """Say how what tenants are charged changes, which may change where the cost does not."""
+    nanos, micros = answer["sell_change_nanos"], answer["credits_change_micros"]
+    said = [f"sold for {format_usd(nanos)} more"] if nanos else []
+    said += [f"{micros / 1_000_000:,.2f} credits more"] if micros else []
+    return "".join(f", {part}" for part in said)
 
 
 def _show_spread(answer: dict[str, Any]) -> None:
@@ -181,17 +195,19 @@ def _show_spread(answer: dict[str, Any]) -> None:
             format_usd(row["nanos_per_million"]),
         )
     columns = [("hour", "hour"), ("unit", "unit"), ("price", "$ per million")]
+    worked = answer["hours"] - answer["idle_hours"]
     render.console.print(render.rows_table(answer["rates"], columns))
     render.console.print(
-        f"{format_usd(answer['spread_nanos'])} spread over {answer['hours']:,} hours; "
-        f"{answer['idle_hours']:,} were idle, {format_usd(answer['idle_nanos'])} is nobody's."
+        f"{format_usd(answer['spread_nanos'])} spread over {worked:,} of {answer['hours']:,} "
+        f"hours; {answer['idle_hours']:,} were idle, their "
+        f"{format_usd(answer['idle_nanos'])} is nobody's."
     )
 
 
 def _dollars(text: str) -> int:
     try:
         return nanos_from_usd(Decimal(text))
-    except (InvalidOperation, ValueError, TypeError) as error:
+    except (ArithmeticError, ValueError) as error:
         raise BadRequestError(
             "A price is written in dollars, such as 12.50.", where="--hourly"
         ) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from outlay.core import units
@@ -19,8 +19,9 @@ from outlay.core.ids import RANDOM_BYTES, uuid7, uuid7_unix_ms
 from outlay.core.money import MAX_NANOS
 from outlay.core.rating import COST_COLUMNS
 
-MAX_LINES: Final = 512
-"""Lines of one adjustment; an event has some dozens at most."""
+MAX_LINES: Final = 4096
+"""Lines of one adjustment. An event has some dozens, but `segments` of `event.MAX_RAW_BYTES` may
+hold more than a thousand; all of them may be reversed and booked anew."""
 
 LineTuple = tuple[str, int, str, int, str]
 """Unit, quantity, rate id, nano-dollars, basis, as in an event's `lines`."""
@@ -69,7 +70,8 @@ class Adjustment:
 
     def to_json(self) -> str:
         """Return the document."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        said = {name: getattr(self, name) for name in _NAMES}
+        return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Adjustment:
@@ -94,6 +96,9 @@ class Adjustment:
         if made.price_basis not in VALUES["price_basis"]:
             raise ValueError("an adjustment states no price basis")
         return made
+
+
+_NAMES: Final = tuple(field.name for field in fields(Adjustment))
 
 
 def net_lines(
@@ -126,13 +131,13 @@ def difference(
     )
 
 
-def adjustment_id(event_id: str, number: int, adjustment: Adjustment) -> str:
+def adjustment_id(event_id: str, number: int, document: str) -> str:
     """Return the id of an event's adjustment: the same change, found twice, is one adjustment.
 
     Args:
         event_id: the adjusted event; its time is taken over, so both lie together.
         number: how many adjustments it has already.
-        adjustment: what changes.
+        document: what changes, as `Adjustment.to_json` says it.
     """
-    text = f"{event_id}|{number}|{adjustment.to_json()}"
+    text = f"{event_id}|{number}|{document}"
     return uuid7(uuid7_unix_ms(event_id), hashlib.sha256(text.encode()).digest()[:RANDOM_BYTES])

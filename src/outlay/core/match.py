@@ -54,10 +54,31 @@ PROVIDER_FALLBACKS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Clouds that resell makers' models at the makers' list prices, where the catalogue says so."""
 
+ROUTER: Final = "openrouter"
+MAKERS: Final[Mapping[str, str]] = {
+    "anthropic": "anthropic",
+    "cohere": "cohere",
+    "deepseek": "deepseek",
+    "google": "google",
+    "minimax": "minimax",
+    "mistralai": "mistral",
+    "moonshotai": "moonshotai",
+    "openai": "openai",
+    "perplexity": "perplexity",
+    "x-ai": "xai",
+    "z-ai": "zai",
+}
+"""Makers as the router names them in `maker/model`, and the provider that sells the model itself.
+The router passes a seller's price on, but may choose another seller: such a price is an estimate
+(openrouter.ai/docs/faq)."""
+
+FREE_VARIANT: Final = ":free"
+"""What ends the router's name of a model without cost, and by itself names them all."""
+
 _PATHS: Final = (
     re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?publishers/[^/]+/models/(.+)$"),
     re.compile(r"^arn:[^/]+:(?:foundation-model|inference-profile)/(.+)$"),
-    re.compile(r"^accounts/fireworks/(?:models|routers)/(.+)$"),
+    re.compile(r"^(?:accounts/)?fireworks/(?:models|routers)/(.+)$"),
     re.compile(r"^(?:tuned)?models/(.+)$"),
 )
 _CLOUD_ID: Final = re.compile(r"arn:|[a-z][a-z0-9-]*\.[a-z]")
@@ -78,6 +99,17 @@ def own_model_mark(name: str) -> str:
     if name.startswith(FINE_TUNED):
         return FINE_TUNED
     return next((mark for mark in OWN_MODEL_MARKS if mark in name), "")
+
+
+def maker_name(provider: str, name: str) -> tuple[str, str] | None:
+    """Return who makes and sells a router's lower-case `maker/model`, and the model's name there.
+
+    A variant of a model (`model:variant`), or a customer's own, has a price of its own: `None`.
+    """
+    maker, slash, model = name.partition("/")
+    if provider != ROUTER or not slash or ":" in model or maker not in MAKERS:
+        return None
+    return MAKERS[maker], model
 
 
 def is_cloud_id(name: str) -> bool:
@@ -120,6 +152,10 @@ def _bedrock_version(provider: str, name: str) -> str:
     return f"{name}-1:0" if short else ""
 
 
+def _free_variant(provider: str, name: str) -> str:
+    return FREE_VARIANT if provider == ROUTER and name.endswith(FREE_VARIANT) else ""
+
+
 def _strip_region_prefix(_: str, name: str) -> str:
     return _REGION_PREFIX.sub("", name)
 
@@ -138,6 +174,7 @@ _REWRITES: Final[tuple[tuple[str, Callable[[str, str], str]], ...]] = (
     ("bedrock_version", _bedrock_version),
     ("strip_region_prefix", _strip_region_prefix),
     ("strip_date", _strip_date),
+    ("free_variant", _free_variant),
 )
 """In the order tried; each also works on the forms made before it."""
 

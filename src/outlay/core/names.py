@@ -5,9 +5,9 @@ themselves are in `core.match`. It knows which models there are and whose, and n
 
 The first name that is found wins: as served, as requested, the deployment; on clouds that bill
 by the id in the request, such ids come before plain names. Each name is tried at the provider,
-then at the makers whose list prices it resells; there in each of its forms; and each form as an
-alias of the operator's own, as a model's id, and by the catalogue's clauses. An alias says a
-model, which is then found by its own name, at the provider or at those makers.
+then at the makers whose list prices it resells or, of a router, at the maker that it names; there
+in each of its forms; and each form as an alias of the operator's own, as a model's id, and by the
+catalogue's clauses. An alias says a model, which is then found by its own name in the same way.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 
 from outlay.core.match import (
     BILLED_AS_REQUESTED,
+    FREE_VARIANT,
     GUESSED_REWRITES,
     MAX_NAME_CHARACTERS,
     PROVIDER_FALLBACKS,
@@ -25,6 +26,7 @@ from outlay.core.match import (
     canonical_provider,
     compile_clause,
     is_cloud_id,
+    maker_name,
     name_forms,
     own_model_mark,
 )
@@ -33,7 +35,9 @@ from outlay.core.rates import OWN_LAYERS, ModelRow, RateRow, layer_rank
 ANYONE: Final = "*"
 """The provider and model of ceiling rows; no call's name means them."""
 
-_GUESSES: Final = GUESSED_REWRITES | {"provider_fallback", "requested", "served"}
+_RESOLD, _ROUTED = "provider_fallback", "maker_fallback"
+_BORROWED: Final = frozenset((_RESOLD, _ROUTED))
+_GUESSES: Final = GUESSED_REWRITES | {_RESOLD, _ROUTED, "requested", "served"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,9 @@ class Resolution:
     clause of the catalogue) or `alias` (a row of the operator's own names the model). Before it
     stands, joined by `+`, what was done first: `region_alias` (an alias of another of the call's
     names tells the region class), `requested` or `served` (the name tried first had no price),
-    `provider_alias`, `alias` where its model is found by further steps, `provider_fallback`, and
-    the rewrites of `core.match`. `region_class` holds where the call states none.
+    `provider_alias`, `alias` where its model is found by further steps, `provider_fallback` or
+    `maker_fallback`, and the rewrites of `core.match`. `region_class` holds where the call states
+    none.
     """
 
     model: str
@@ -57,6 +62,11 @@ class Resolution:
     def estimated(self) -> bool:
         """Whether the rule drops or swaps something that may carry a price of its own."""
         return not _GUESSES.isdisjoint(self.rule.split("+"))
+
+    @property
+    def borrowed(self) -> bool:
+        """Whether the rates are another provider's, whose contract with us is not this one's."""
+        return not _BORROWED.isdisjoint(self.rule.split("+"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,6 @@ class Names:
     """The names of a book's models. A tenant's own rates name models for that tenant alone."""
 
     def __init__(self, models: Sequence[ModelRow], rates: Iterable[RateRow]) -> None:
-        self._models = models
         self._ids: dict[tuple[str, str], str] = {}
         self._tenant_ids: dict[str, dict[tuple[str, str], str]] = {}
         for row in rates:
@@ -87,6 +96,11 @@ class Names:
                 key = (canonical_provider(model.provider), model.model.lower())
                 self._ids[key] = model.model
         self._matchers: dict[tuple[str, bool], list[tuple[ModelRow, Predicate]]] = {}
+        # The models of each provider, in the given order: the operator's own ones, or not.
+        self._of: dict[tuple[str, bool], list[ModelRow]] = {}
+        for model in models:
+            of = (canonical_provider(model.provider), model.layer in OWN_LAYERS)
+            self._of.setdefault(of, []).append(model)
         self._regional = {
             canonical_provider(row.provider)
             for row in models
@@ -114,8 +128,8 @@ class Names:
             asked = sorted(said, key=lambda name: not is_cloud_id(name))
         for place, name in enumerate(asked):
             found = self._find(owner, name, tenant)
-            if found is None:
-                continue
+            if found is None or (place and found.model == FREE_VARIANT):
+                continue  # what was served instead of a free model is not free
             later = "" if not place else "served" if name == said[0] else "requested"
             region, told = found.region_class, ""
             if not region and owner in self._regional:
@@ -128,9 +142,9 @@ class Names:
         return None
 
     def _find(self, owner: str, name: str, tenant: str) -> _Found | None:
-        for seller, forms in _tries(owner, name):
+        for seller, fallback, forms in _tries(owner, name):
             for rewrites, form in forms:
-                steps = (_fallback(seller, owner), rewrites)
+                steps = (fallback, rewrites)
                 alias = self._matching(seller, form, own=True)
                 if alias is not None:
                     return self._aliased(alias, owner, steps, tenant)
@@ -142,13 +156,13 @@ class Names:
     def _aliased(self, alias: ModelRow, owner: str, steps: tuple[str, ...], tenant: str) -> _Found:
         """Find the model that an alias names, without going through aliases again."""
         target = alias.model.strip().lower()
-        for seller, forms in _tries(owner, target):
+        for seller, fallback, forms in _tries(owner, target):
             for rewrites, form in forms:
                 found = self._listed(seller, form, tenant)
                 if found is None:
                     continue
                 direct = found.steps == ("exact",) and seller == owner and not rewrites
-                way = () if direct else (_fallback(seller, owner), rewrites, *found.steps)
+                way = () if direct else (fallback, rewrites, *found.steps)
                 return replace(
                     found, steps=(*steps, "alias", *way), region_class=alias.region_class
                 )
@@ -180,25 +194,22 @@ class Names:
         return ""
 
     def _matcher(self, provider: str, *, own: bool) -> list[tuple[ModelRow, Predicate]]:
-        made = self._matchers.get((provider, own))
+        key = (provider, own)
+        made = self._matchers.get(key)
         if made is None:
-            rows = [
-                row
-                for row in self._models
-                if canonical_provider(row.provider) == provider and (row.layer in OWN_LAYERS) is own
-            ]
-            rows.sort(key=lambda row: -layer_rank(row.layer))
-            made = [(row, compile_clause(row.match)) for row in rows]
-            if rows:
-                self._matchers[provider, own] = made
+            if key not in self._of:
+                return []  # not kept: anybody's names of providers come here
+            rows = sorted(self._of[key], key=lambda row: -layer_rank(row.layer))
+            made = self._matchers[key] = [(row, compile_clause(row.match)) for row in rows]
         return made
 
 
-def _tries(owner: str, name: str) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
-    """Yield each seller to try a name at, with the name's forms."""
-    for seller in (owner, *PROVIDER_FALLBACKS.get(owner, ())):
-        yield seller, name_forms(owner, name)
-
-
-def _fallback(seller: str, owner: str) -> str:
-    return "" if seller == owner else "provider_fallback"
+def _tries(owner: str, name: str) -> Iterator[tuple[str, str, Iterator[tuple[str, str]]]]:
+    """Yield each seller to try a name at, the rule by which, and the name's forms there."""
+    yield owner, "", name_forms(owner, name)
+    for seller in PROVIDER_FALLBACKS.get(owner, ()):
+        yield seller, _RESOLD, name_forms(owner, name)
+    routed = maker_name(owner, name)
+    if routed is not None:
+        maker, model = routed
+        yield maker, _ROUTED, name_forms(maker, model)

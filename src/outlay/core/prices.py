@@ -130,7 +130,10 @@ class PriceBook:
         input_total: int = 0,
         list_price: bool = False,
     ) -> RateSet:
-        """Choose the rates of a call's model, at the call's own time unless one is given."""
+        """Choose the rates of a call's model, at the call's own time unless one is given.
+
+        Of a maker's rates that another provider's call is priced by, contracts are left out.
+        """
         return self.rate_set(
             found.provider,
             found.model,
@@ -142,7 +145,7 @@ class PriceBook:
             tenant=call.tenant,
             at=call.at if at is None else at,
             input_total=input_total,
-            list_price=list_price,
+            list_price=list_price or found.borrowed,
         )
 
     def rate_set(

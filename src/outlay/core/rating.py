@@ -13,7 +13,7 @@ carries the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -54,9 +54,12 @@ FLAGS: Final = (
     "unpriced", "price_drift", "usage_unknown", "unknown_model", "no_batch_rate", "no_tier_rate",
     "no_speed_rate", "cache_read_at_input_rate", "cache_write_at_input_rate",
     "modality_at_text_rate", "cost_overflow", "bad_provider_cost", "bad_segments",
-    "minimum_charge", "unsold",
+    "minimum_charge", "unsold", "unpriced_line",
 )  # fmt: skip
-"""Every flag that pricing and `core.selling` may raise, in the order they are written."""
+"""Every flag that pricing and `core.selling` may raise, in the order they are written.
+
+`unpriced` says that no cost is known, `unpriced_line` that only the provider's stated one is: a
+line of the event has no rate."""
 
 ASSUMPTIONS: Final = frozenset(
     (
@@ -65,6 +68,9 @@ ASSUMPTIONS: Final = frozenset(
     )
 )  # fmt: skip
 """Flags that make a price an estimate."""
+
+_ON_EVERYTHING: Final = frozenset(("no_batch_rate", "no_tier_rate", "no_speed_rate"))
+"""Assumptions that hold for every line of a call."""
 
 UNCERTAIN_SOURCES: Final = frozenset(("estimated", "counted"))
 """Usage that the provider did not tell."""
@@ -101,6 +107,8 @@ class Priced:
     price_rule: str | None
     list_cost_nanos: int | None
     flags: tuple[str, ...] = field(default=())
+    guessed: bool = False
+    """No line is exact: the counts, the call's kind of price, or its model's name are a guess."""
 
 
 def rate(usage: Mapping[str, int], rates: RateSet, *, duration_ms: int = 0) -> list[Line]:
@@ -114,7 +122,7 @@ def rate(usage: Mapping[str, int], rates: RateSet, *, duration_ms: int = 0) -> l
     for unit in sorted(usage.keys() - _COLUMN_UNITS):
         if usage[unit] > 0:
             counts[unit] = usage[unit]
-    if counts and units.REQUESTS in rates.rows and units.REQUESTS not in usage:
+    if counts and units.REQUESTS in rates.rows and not any(map(units.counts_requests, usage)):
         counts[units.REQUESTS] = 1
     if duration_ms > 0 and units.DURATION_MS in rates.rows and units.DURATION_MS not in usage:
         counts[units.DURATION_MS] = duration_ms
@@ -159,6 +167,8 @@ def price_call(book: PriceBook, call: Call) -> Priced:
         list_nanos = _list_nanos(book, call, resolution)
     contract = any(line.basis == CONTRACT for line in lines)
     if stated is not None:
+        if unpriced:
+            flags.add("unpriced_line")
         told = call.usage_source not in UNCERTAIN_SOURCES
         if told and lines and not unpriced and drifted(stated, priced_nanos):
             flags.add("price_drift")
@@ -175,11 +185,10 @@ def price_call(book: PriceBook, call: Call) -> Priced:
     if basis == UNPRICED:
         flags.add("unpriced" if lines else "usage_unknown")
         list_nanos = None
-    estimated = (
-        call.usage_source in UNCERTAIN_SOURCES
-        or bool(flags & ASSUMPTIONS)
-        or any(part is not None and part.estimated for _, part, _ in _parts(book, call, resolution))
+    guessed = any_guess(call.usage_source, flags) or any(
+        part is not None and part.estimated for _, part, _ in _parts(book, call, resolution)
     )
+    estimated = guessed or bool(flags & ASSUMPTIONS)
     return Priced(
         lines=lines,
         cost_nanos=sum(line.nanos for line in lines),
@@ -190,7 +199,20 @@ def price_call(book: PriceBook, call: Call) -> Priced:
         price_rule=None if resolution is None else resolution.rule,
         list_cost_nanos=list_nanos,
         flags=tuple(flag for flag in FLAGS if flag in flags),
+        guessed=guessed,
     )
+
+
+def any_guess(usage_source: str, flags: Collection[str]) -> bool:
+    """Tell whether the counts of a call, or the kind of rates for all of it, are a guess."""
+    return usage_source in UNCERTAIN_SOURCES or not _ON_EVERYTHING.isdisjoint(flags)
+
+
+def line_confidence(basis: str, notes: Iterable[str], *, guessed: bool) -> str:
+    """Say how far one line can be trusted; `guessed` is that of its event."""
+    if basis in (UNPRICED, PROVIDER_STATED):
+        return confidence(basis, estimated=False)
+    return "estimated" if guessed or not ASSUMPTIONS.isdisjoint(notes) else "exact"
 
 
 def totals(lines: Iterable[Line]) -> dict[str, int]:

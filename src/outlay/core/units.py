@@ -38,6 +38,15 @@ PAGES = "pages"
 """Pages read without annotations."""
 ANNOTATED_PAGES = "annotated_pages"
 REQUESTS = "requests"
+"""Requests; where the price goes by how much is searched, its size is appended
+(`requests_low`)."""
+REQUEST_SIZES = ("low", "medium", "high")
+FILE_SEARCH = "file_search"
+"""Searches of collections or vector stores."""
+ATTACHMENT_SEARCH = "attachment_search"
+"""Searches of files that were attached to a message (xAI)."""
+SOCIAL_SEARCH = "social_search"
+CODE_EXECUTION = "code_execution"
 DURATION_MS = "duration_ms"
 """Milliseconds of an attempt: what a model served on one's own machines may be priced by."""
 SEARCH_UNITS = "search_units"
@@ -45,6 +54,11 @@ CLASSIFICATIONS = "classifications"
 TEXT_UNITS = "text_units"
 """Text units that a guardrail read; each policy has a price of its own and is appended
 (`text_units_topic`)."""
+
+
+def counts_requests(unit: str) -> bool:
+    """Tell whether the unit counts requests, of any size or of one."""
+    return unit == REQUESTS or unit.startswith(f"{REQUESTS}_")
 
 
 def is_cache_write(unit: str) -> bool:

@@ -70,8 +70,8 @@ def _stated(table: pa.Table) -> dict[str, pa.Array]:
         "credits_micros": [one.credits_change or None for one in made],
         "price_flags": [[PRICED_LATE] if one.priced_late else [] for one in made],
     }
-    for name in made[0].columns():
-        columns[name] = [one.columns()[name] for one in made]
+    sums = [one.columns() for one in made]
+    columns |= {name: [one[name] for one in sums] for name in sums[0]}
     return {
         name: pa.array(values, _TYPES.get(name) or ENRICHED_SCHEMA.field(name).type)
         for name, values in columns.items()

@@ -296,6 +296,7 @@ class _Pricing:
         unpriced = np.array([name == UNPRICED for name in BASES], bool)[bases]
         self.bits[unpriced & self.used] |= BITS["unpriced"]
         self.bits[unpriced & ~self.used] |= BITS["usage_unknown"]
+        self.bits[self.unpriced & self.is_stated] |= BITS["unpriced_line"]
         known = known & ~unpriced
         models, rules = self._models()
         for one in single:

@@ -194,8 +194,10 @@ def implied(
         if not charged.any():
             continue
         by_row = charged[cells.codes] & (used if unit == units.REQUESTS else active)
-        if unit in others.names:
-            by_row[others.rows[others.codes == others.names.index(unit)]] = False
+        same = units.counts_requests if unit == units.REQUESTS else unit.__eq__
+        told = np.array([same(name) for name in others.names], bool)
+        if told.any():
+            by_row[others.rows[told[others.codes]]] = False
         counts = by_row.astype(np.int64)
         if unit == units.DURATION_MS:
             counts *= _durations(table)

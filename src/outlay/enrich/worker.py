@@ -25,6 +25,8 @@ from outlay.core.units import EVENT_UNITS
 from outlay.enrich import flags
 from outlay.enrich.adjust import price_kinds
 from outlay.enrich.business import TenantIndex, initiators
+from outlay.enrich.drift import USAGE_DRIFT, DriftBook
+from outlay.enrich.drift import mask as drifted
 from outlay.enrich.hop import ID_BYTES, Hop, HopLog
 from outlay.enrich.loop import STOP_TIMEOUT_S, Loop
 from outlay.errors import ConflictError, UnavailableError
@@ -108,6 +110,7 @@ class Enricher:
         self._book: tuple[int, PriceBook] | None = None
         self._sizes: flags.PromptSizes | None = None
         self._lettered: set[str] = set()
+        self._drifts = DriftBook(books)
         self._loop = Loop("outlay-enrich", self._turn, self._failed)
         self._step_lock = threading.Lock()
         self._state = EnricherState()
@@ -184,6 +187,7 @@ class Enricher:
             self._sizes = None  # another worker's statistics are newer than ours
             raise
         sizes.apply(learned)
+        self._drifts.tell(enriched, at=hop.appended_at)
         self._lettered.clear()
         self._state = replace(
             self._state,
@@ -323,6 +327,7 @@ def _enriched(
     attributes, unknown = who
     by_flag = flags.masks(table, received_at, unknown, rules)
     totals = flags.input_totals(table)
+    by_flag[USAGE_DRIFT] = drifted(table)
     by_flag[flags.LARGE_PROMPT] = sizes.large(tenant_ids, totals, rules.large_prompt_factor)
     price_flags = priced.pop("price_flags", None)
     columns: dict[str, Any] = {

@@ -192,9 +192,10 @@ class PriceChange:
 class Finding:
     """Something about prices that a person should look at; times are microseconds UTC.
 
-    `kind` is `catalogue_drift` (a second catalogue disagrees) or `stated_drift` (a provider's
-    stated dollars disagree); `subject` is what it is about, unique within its kind. It is open
-    until `resolved_at`; found again after that, it opens again.
+    `kind` is `catalogue_drift` (a second catalogue disagrees), `stated_drift` (a provider's stated
+    dollars disagree) or `usage_drift` (a usage key that no codec knows); `subject` is what it is
+    about, unique within its kind. It is open until `resolved_at`; found again after that, it opens
+    again.
     """
 
     kind: str
@@ -259,6 +260,9 @@ class Books(Protocol):
         self, change: PriceChange, *, reason: str, actor: str, at: int
     ) -> tuple[int, int]:
         """Write a change and its audit entry; return how many rows were added and superseded."""
+
+    def rates_by_hand(self) -> frozenset[str]:
+        """Return the ids of the rates believed now that a change wrote, not a catalogue."""
 
     def price_history(
         self, provider: str, model: str, *, limit: int = 1000

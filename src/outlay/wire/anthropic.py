@@ -96,7 +96,8 @@ class AnthropicMessagesReader(BodyReader):
     def on_request(self, body: dict[str, Any]) -> None:
         """Read what was asked."""
         reading = self.reading
-        reading.model_requested = as_text(body.get("model")) or reading.model_requested
+        # Where the path names the model, as on Bedrock and Vertex, it is what was called.
+        reading.model_requested = reading.model_requested or as_text(body.get("model"))
         reading.max_tokens = as_count(body.get("max_tokens")) or None
         reading.tier_requested = as_text(body.get("service_tier"))
         reading.speed = as_text(body.get("speed"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from outlay.core import units
+from outlay.core.event import MAX_COUNT
 from outlay.wire.base import Reading, Segment, as_count, as_dict, as_list, as_text
 from outlay.wire.usage_object import count_of, drift, note_drift
 
@@ -84,7 +85,7 @@ def token_buckets(reading: Reading, usage: dict[str, Any], ttl_unit: str) -> dic
     output = count_of(reading, usage, "output_tokens")
     thinking = thinking_tokens(usage)
     if thinking > max(0, output):
-        reading.find("reasoning_exceeds_output")
+        reading.find("identity:reasoning")
         thinking = max(0, output)
     counts[units.OUTPUT] = output - thinking
     counts[units.REASONING] = thinking
@@ -124,7 +125,7 @@ def fee_buckets(usage: dict[str, Any]) -> dict[str, int]:
     """Return the counts of server tools that are charged by the request."""
     tools = as_dict(usage.get("server_tool_use"))
     counts = {unit: as_count(tools.get(key)) for key, unit in _FEE_UNITS.items()}
-    return {unit: count for unit, count in counts.items() if count > 0}
+    return {unit: count for unit, count in counts.items() if 0 < count <= MAX_COUNT}
 
 
 def _positive(reading: Reading, counts: dict[str, int]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 from outlay.core import units
+from outlay.core.event import MAX_COUNT
 
 Status = Literal["ok", "error", "aborted", "incomplete", "refused", "blocked", "timeout"]
 Billed = Literal["yes", "no", "possible"]
@@ -171,9 +172,11 @@ class Reading:
     findings: list[str] = field(default_factory=list)
 
     def put(self, unit: str, count: int) -> None:
-        """Set one bucket; a negative count is clamped to 0 and found as `negative:<unit>`."""
+        """Add to one bucket; what is below 0 or no possible count is found and left out."""
         if count < 0:
             self.find(f"negative:{unit}")
+        elif count > MAX_COUNT:
+            self.find(f"too_large:{unit}")
         elif count:
             self.usage[unit] = self.usage.get(unit, 0) + count
 

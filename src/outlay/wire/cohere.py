@@ -66,8 +66,7 @@ class CohereReader(BodyReader):
 
     def on_error(self, body: dict[str, Any] | None) -> None:
         """Read an error's type; Cohere tells it by the status alone."""
-        found = error_type_of(body)
-        self.reading.error_type = found if found and is_name(found) else None
+        self.reading.error_type = error_type_of(body)
 
     def on_json(self, body: dict[str, Any]) -> None:
         """Read a whole reply."""

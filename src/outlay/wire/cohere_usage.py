@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from outlay.core import units
-from outlay.core.event import MAX_COUNT
 from outlay.wire.base import Reading, as_dict
 from outlay.wire.usage_object import count_of, note_drift, numbers_and_names
 
@@ -82,6 +81,4 @@ def _count(reading: Reading, counters: dict[str, Any], key: str) -> int:
     count = count_of(reading, counters, key)
     if count < 0:
         reading.find(f"negative:{key}")
-    elif count > MAX_COUNT:
-        reading.find(f"too_large:{key}")
-    return count if 0 <= count <= MAX_COUNT else 0
+    return max(0, count)

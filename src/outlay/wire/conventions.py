@@ -17,6 +17,9 @@ _INCLUSIVE: Final = (
 _ADDITIVE_REASONING: Final = (
     "the input counter includes cached tokens; reasoning comes on top of the output counter"
 )
+_TOTAL_REASONING: Final = (
+    f"{_INCLUSIVE}; what the total counts beyond both counters is reasoning on top"
+)
 
 CONVENTIONS: Final[dict[str, str]] = {
     "openai.chat": _INCLUSIVE,
@@ -26,7 +29,7 @@ CONVENTIONS: Final[dict[str, str]] = {
     "openai.images": "text and image tokens by side; without token counts, images",
     "openai.speech": "characters of the request, or tokens where the stream tells them",
     "openai.transcription": "tokens by modality, or seconds of audio rounded up",
-    "openai.video": "seconds of video asked for",
+    "openai.video": "seconds of video; where the vendor states the cost, once the video is done",
     "openai.realtime": (
         "each answer is counted by itself; cached tokens are part of their modality; input "
         "transcription is a call of its own"
@@ -67,6 +70,9 @@ CONVENTIONS: Final[dict[str, str]] = {
 def convention(surface: str, vendor: str) -> str:
     """Return the rule by which a surface's counters were read; empty for an unknown one."""
     row = BY_NAME.get(vendor)
-    if surface == "openai.chat" and row is not None and row.reasoning_additive:
-        return _ADDITIVE_REASONING
+    if surface == "openai.chat" and row is not None:
+        if row.reasoning_additive:
+            return _ADDITIVE_REASONING
+        if row.reasoning_in_total:
+            return _TOTAL_REASONING
     return CONVENTIONS.get(surface, "")

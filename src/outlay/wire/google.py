@@ -28,6 +28,7 @@ from outlay.wire.google_embeddings import GoogleEmbedReader, text_characters
 from outlay.wire.google_usage import (
     merge_metadata,
     metadata_buckets,
+    search_queries,
     searches_charged,
     served_tier,
 )
@@ -171,11 +172,8 @@ class GoogleGenerateReader(BodyReader):
         self._seen.add(index)
         for part in map(as_dict, as_list(as_dict(candidate.get("content")).get("parts"))):
             self._part(part)
-        queries = as_dict(candidate.get("groundingMetadata")).get("webSearchQueries")
-        # Empty ones and repeated ones are not charged.
-        count = len({query for query in as_list(queries) if as_text(query) is not None})
         # Chunks repeat the queries so far: the fullest list counts, never the sum.
-        self._searches[index] = max(count, self._searches.get(index, 0))
+        self._searches[index] = max(search_queries(candidate), self._searches.get(index, 0))
         reason = as_text(candidate.get("finishReason"))
         if reason is not None and reason != "FINISH_REASON_UNSPECIFIED":
             self._finishes[index] = reason

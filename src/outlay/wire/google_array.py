@@ -1,8 +1,9 @@
 """A JSON array that arrives in pieces, as Google streams replies without `alt=sse`.
 
 Yields each object of the outermost array as soon as it is whole, as the server-sent events parser
-yields events, so one reader follows both. Bounded: an object longer than `MAX_EVENT_BYTES` is
-dropped and counted, and reading goes on behind it.
+yields events, so one reader follows both. Bounded: a long object is held without its long values,
+and one that is longer than `MAX_EVENT_BYTES` even so is dropped and counted, and reading goes on
+behind it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from outlay.wire.long_values import Held
 from outlay.wire.sse import MAX_EVENT_BYTES, ServerSentEvent, SseParser
 
 _STRUCTURE = re.compile(rb'[{}"]')
@@ -27,7 +29,7 @@ class JsonArrayParser(SseParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self._item = bytearray()
+        self._item = Held()
         self._depth = 0
         self._quoted = False
         self._escaped = False
@@ -49,7 +51,7 @@ class JsonArrayParser(SseParser):
 
     def close(self) -> Iterator[ServerSentEvent]:
         """Yield nothing: an object that did not end is no event."""
-        self._item.clear()
+        self._item.take()
         self.dropped += self._oversize
         self._oversize = False
         yield from ()
@@ -79,15 +81,15 @@ class JsonArrayParser(SseParser):
         return place
 
     def _keep(self, part: bytes) -> None:
-        if len(self._item) + len(part) > MAX_EVENT_BYTES:
+        if self._oversize:
+            return
+        self._item.add(part)
+        if len(self._item) > MAX_EVENT_BYTES:
             self._oversize = True
-            self._item.clear()
-        if not self._oversize:
-            self._item += part
+            self._item.take()
 
     def _take_item(self) -> ServerSentEvent | None:
-        data = bytes(self._item)
-        self._item.clear()
+        data = self._item.take()
         if self._oversize:
             self._oversize = False
             self.dropped += 1

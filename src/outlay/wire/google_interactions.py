@@ -1,9 +1,10 @@
 """Google's Interactions API: created, streamed, run in the background, or fetched again.
 
 Its counters are those of `usageMetadata` under other names, and are turned into buckets by the
-same arithmetic. An interaction that is not done yet is billed by the later reading that shows it
-done. One that is stored may be read again at any time: `once` carries its id, so that it counts
-once. Keeps counts of characters, never text.
+same arithmetic. An interaction that is not done yet, or goes on in the background after its stream
+was cut, is billed by the later reading that shows it done; looks that do not are free. One that is
+stored may be read again at any time: `once` carries its id, so that it counts once, also where the
+first reading had to estimate. Keeps counts of characters, never text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from outlay.core import units
-from outlay.wire.base import Endpoint, Request, Status, as_count, as_dict, as_list, as_text
+from outlay.wire.base import Endpoint, Reading, Request, Status, as_count, as_dict, as_list, as_text
 from outlay.wire.google_usage import metadata_buckets, searches_charged
 from outlay.wire.reader import BodyReader, error_type_of
 from outlay.wire.usage_object import count_of, drift, is_name, note_drift, numbers_and_names
@@ -65,12 +66,13 @@ _SEARCH: Final = "google_search"
 class GoogleInteractionReader(BodyReader):
     """Reads one attempt to create an interaction, or to look at one or cancel it."""
 
-    __slots__ = ("_interaction", "_retrieved", "_usage")
+    __slots__ = ("_background", "_interaction", "_retrieved", "_usage")
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
         self._interaction: dict[str, Any] = {}
         """What was last told of the interaction, without its steps."""
         self._usage: dict[str, Any] = {}
+        self._background = False
         self._retrieved = not request.path.rstrip("/").endswith("/interactions")
         super().__init__(request, endpoint)
         if self._retrieved:
@@ -84,7 +86,8 @@ class GoogleInteractionReader(BodyReader):
         reading.max_tokens = max(0, as_count(config.get("max_output_tokens"))) or None
         reading.tier_requested = as_text(body.get("service_tier"))
         self.streamed = body.get("stream") is True
-        if body.get("background") is True:
+        self._background = body.get("background") is True
+        if self._background:
             reading.find("background")
 
     def on_json(self, body: dict[str, Any]) -> None:
@@ -116,13 +119,16 @@ class GoogleInteractionReader(BodyReader):
         if reading.http_status is None or reading.http_status >= 400:
             return
         state = as_text(self._interaction.get("status"))
-        if state in _PENDING and self._sse is None:
+        if self._goes_on(state):
             # Nothing is charged yet: the reading that shows it done is.
             reading.billed = "no"
             reading.operation = "other" if self._retrieved else reading.operation
             reading.find("background")
+            if self._sse is not None:
+                reading.find("background_unfinished")
             self.usage_final = True
             return
+        reading.once = reading.response_id or ""
         self._settle_status(state)
         if not self._usage:
             return
@@ -133,8 +139,14 @@ class GoogleInteractionReader(BodyReader):
         self._settle_grounding(as_list(self._usage.get("grounding_tool_count")))
         self.usage_input = "total_input_tokens" in self._usage
         self.usage_final = self.usage_input and self.terminal
-        if self.usage_final:
-            reading.once = reading.response_id or ""
+
+    def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
+        """End the attempt; a look that bills nothing is free."""
+        reading = super().finish(complete=complete, error=error)
+        if self._retrieved and not reading.once:
+            reading.surface = f"{reading.vendor}.free"
+            reading.billed = "no"
+        return reading
 
     def count_request_characters(self) -> int:
         """Count the text of the instruction and of the input."""
@@ -142,6 +154,15 @@ class GoogleInteractionReader(BodyReader):
         return _text_length(body.get("system_instruction")) + _text_length(body.get("input"))
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _goes_on(self, state: str | None) -> bool:
+        """Tell whether a later reading will show what is charged."""
+        if self._retrieved:
+            # A cancelled one may get its counts a moment later.
+            return state not in _STATUS or (state == "cancelled" and not self._usage)
+        if self._sse is not None:
+            return self._background and not self.terminal
+        return state in _PENDING
 
     def _look(self, body: dict[str, Any]) -> None:
         """Read what an interaction, or an event about one, states."""

@@ -17,7 +17,13 @@ from typing import Any, Final
 
 from outlay.core import units
 from outlay.wire.base import Endpoint, Status, as_count, as_dict, as_list, as_text, estimate_tokens
-from outlay.wire.google_usage import merge_metadata, metadata_buckets, served_tier
+from outlay.wire.google_usage import (
+    merge_metadata,
+    metadata_buckets,
+    search_queries,
+    searches_charged,
+    served_tier,
+)
 from outlay.wire.sessions import PCM16_24K, MessageSession, base64_bytes
 from outlay.wire.usage_object import drift, is_name, numbers_and_names
 
@@ -173,9 +179,9 @@ class GoogleLiveSession(MessageSession):
             else:
                 now.characters += count + _written(part.get("executableCode"))
             now.audio_bytes += base64_bytes(as_dict(part.get("inlineData")).get("data"))
-        queries = as_list(as_dict(content.get("groundingMetadata")).get("webSearchQueries"))
+        queries = search_queries(content)
         # Repeated with every message of the turn: the fullest list counts.
-        now.searches = max(now.searches, len(queries))
+        now.searches = max(now.searches, queries)
 
     def _end(self, *, error: str | None = None) -> None:
         """Give the reading of the generation under way."""
@@ -201,7 +207,7 @@ class GoogleLiveSession(MessageSession):
             if now.ended:
                 reading.find("usage_missing")
             self._estimate(reading, now)
-        reading.put(units.WEB_SEARCH, now.searches)
+        reading.put(units.WEB_SEARCH, searches_charged(reading.model_requested, now.searches))
         self._characters = self._audio_bytes = 0
         self.give(reading)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from outlay.core import units
 from outlay.core.event import MAX_COUNT
 from outlay.wire.base import Endpoint, Request, as_count, as_dict, as_list, as_text
-from outlay.wire.long_strings import LongStrings
+from outlay.wire.long_values import LongValues
 from outlay.wire.reader import BodyReader, error_type_of
 from outlay.wire.usage_object import is_name
 
@@ -29,10 +29,10 @@ _NOTED: Final = ("sampleImageSize", "resolution", "mode", "generateAudio", "edit
 class GooglePredictReader(BodyReader):
     """Reads one attempt of `:predict` or `:predictLongRunning` of an image or video model."""
 
-    __slots__ = ("_asked", "_instances", "_job", "_strings")
+    __slots__ = ("_asked", "_instances", "_job", "_values")
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
-        self._strings = LongStrings()
+        self._values = LongValues()
         self._asked: dict[str, Any] = {}
         self._instances = 1
         self._job = request.path.endswith(":predictLongRunning")
@@ -46,7 +46,7 @@ class GooglePredictReader(BodyReader):
 
     def feed(self, chunk: bytes) -> None:
         """Take decoded body bytes; images in base64 are not kept."""
-        super().feed(self._strings.feed(chunk))
+        super().feed(self._values.feed(chunk))
 
     def on_json(self, body: dict[str, Any]) -> None:
         """Read what was made, or the name of the job that will make it."""

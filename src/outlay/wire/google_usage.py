@@ -67,6 +67,12 @@ def searches_charged(model: str | None, queries: int) -> int:
     return min(queries, 1) if model is not None and _BY_PROMPT.search(model) else queries
 
 
+def search_queries(told: dict[str, Any]) -> int:
+    """Return the queries of a candidate's grounding; empty and repeated ones are not charged."""
+    queries = as_list(as_dict(told.get("groundingMetadata")).get("webSearchQueries"))
+    return len({query for query in queries if as_text(query) is not None})
+
+
 def merge_metadata(latest: dict[str, Any], update: dict[str, Any]) -> None:
     """Take a later `usageMetadata`: each count at its last value, with its own details.
 
@@ -96,7 +102,7 @@ def metadata_buckets(reading: Reading, usage: dict[str, Any]) -> dict[str, int]:
     cached = _split(reading, usage, "cachedContentTokenCount")
     uncached = _subtract(_split(reading, usage, "promptTokenCount"), cached)
     if uncached is None:
-        reading.find("cached_exceeds_prompt")
+        reading.find("identity:cache_read")
         uncached = {}
     tool = _split(reading, usage, "toolUsePromptTokenCount")
     output = _split(reading, usage, "candidatesTokenCount")
@@ -108,7 +114,7 @@ def metadata_buckets(reading: Reading, usage: dict[str, Any]) -> dict[str, int]:
     counts[units.REASONING] = _count(reading, usage, "thoughtsTokenCount")
     total = usage.get("totalTokenCount")
     if total is not None and as_count(total) != sum(as_count(usage.get(key)) for key in _ADDENDS):
-        reading.find("total_differs")
+        reading.find("identity:total")
     return {unit: count for unit, count in counts.items() if count > 0}
 
 

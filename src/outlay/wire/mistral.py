@@ -11,7 +11,7 @@ from typing import Any, Final
 from outlay.core import units
 from outlay.core.event import MAX_COUNT
 from outlay.wire.base import Endpoint, Request, as_count, as_dict, as_list, as_text
-from outlay.wire.long_strings import LongStrings
+from outlay.wire.long_values import LongValues
 from outlay.wire.openai_reader import OpenAiReader, messages_length, text_length
 from outlay.wire.reader import BodyReader, error_type_of
 from outlay.wire.usage_object import count_of, drift, is_name, note_drift, numbers_and_names
@@ -31,10 +31,10 @@ _ANNOTATIONS: Final = ("bbox_annotation_format", "document_annotation_format")
 class MistralOcrReader(BodyReader):
     """Reads one attempt of `/ocr`."""
 
-    __slots__ = ("_annotated", "_strings")
+    __slots__ = ("_annotated", "_values")
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
-        self._strings = LongStrings()
+        self._values = LongValues()
         self._annotated = False
         super().__init__(request, endpoint)
         self.request_body = {}  # it may hold a document in base64
@@ -46,7 +46,7 @@ class MistralOcrReader(BodyReader):
 
     def feed(self, chunk: bytes) -> None:
         """Take decoded body bytes; pages and their images are not kept."""
-        super().feed(self._strings.feed(chunk))
+        super().feed(self._values.feed(chunk))
 
     def on_json(self, body: dict[str, Any]) -> None:
         """Read how many pages were processed."""
@@ -63,8 +63,7 @@ class MistralOcrReader(BodyReader):
 
     def on_error(self, body: dict[str, Any] | None) -> None:
         """Read an error's type; its text is not kept."""
-        found = error_type_of(body)
-        self.reading.error_type = found if found and is_name(found) else None
+        self.reading.error_type = error_type_of(body)
 
     def on_end(self) -> None:
         """Say so when nothing tells how much was read."""

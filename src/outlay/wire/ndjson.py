@@ -1,6 +1,7 @@
 """JSON lines, incrementally: one JSON text a line, as Ollama streams and batch results come.
 
-Bounded: a line longer than `max_line_bytes` is dropped and counted, and reading goes on behind it.
+Bounded: a long line is held without its long values, and one that is longer than `max_line_bytes`
+even so is dropped and counted, and reading goes on behind it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from outlay.wire.long_values import Held
 from outlay.wire.sse import ServerSentEvent
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
@@ -20,7 +22,7 @@ class NdjsonParser:
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max = max_line_bytes
-        self._rest = bytearray()
+        self._rest = Held()
         """The line that has not ended yet."""
         self._skipping = False
         """The line is too long: what is left of it is passed over."""
@@ -36,17 +38,16 @@ class NdjsonParser:
 
     def close(self) -> Iterator[ServerSentEvent]:
         """Yield a last line that ended without its line feed."""
-        line = bytes(self._rest).strip()
+        line = self._rest.take().strip()
         skipped, self._skipping = self._skipping, False
-        self._rest.clear()
         if line and not skipped:
             yield ServerSentEvent("", line)
 
     def _hold(self, piece: bytes) -> None:
         if self._skipping:
             return
-        self._rest += piece
+        self._rest.add(piece)
         if len(self._rest) > self._max:
             self.dropped += 1
             self._skipping = True
-            self._rest.clear()
+            self._rest.take()

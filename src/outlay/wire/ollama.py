@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from outlay.core import units
-from outlay.core.event import MAX_COUNT
 from outlay.wire.base import (
     Endpoint,
     Request,
@@ -72,11 +71,7 @@ class OllamaReader(BodyReader):
             if key not in _KNOWN and value:
                 drift(reading, key)
         for key, unit in _COUNTS.items():
-            count = count_of(reading, self.told, key)
-            if count > MAX_COUNT:
-                reading.find(f"too_large:{key}")
-            else:
-                reading.put(unit, count)
+            reading.put(unit, count_of(reading, self.told, key))
         self.usage_input = _PROMPT in self.told
         if self.errored:
             reading.status, reading.error_type = "error", "error"

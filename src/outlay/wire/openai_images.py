@@ -2,8 +2,12 @@
 
 Images are charged by tokens where the reply counts them, by image where it does not; the size and
 quality that decide the price are kept in `usage_raw`. What an image model writes is image tokens
-unless the details say otherwise. A video is a job: the reading that starts it counts its seconds
-and says `job_accepted`, since nobody knows yet whether it will be made and charged.
+unless the details say otherwise.
+
+A video is a job: the reading that starts it says `job_accepted`, since nobody knows yet whether it
+will be made and charged. It counts the seconds, and looks at the job are free, except where the
+vendor states what the video cost: there the first look that shows it done is billed, with `once`
+and `retrieved`, and the start is not.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from outlay.wire.base import (
     as_dict,
     as_list,
     as_text,
+    as_time,
 )
 from outlay.wire.modality import unnamed_as
 from outlay.wire.openai_cost import stated_cost, without_decimals
@@ -30,6 +35,11 @@ from outlay.wire.usage_object import is_name
 
 _NOTED: Final = ("size", "quality", "resolution")
 """What decides the price of an image or a video beside its count."""
+
+
+_DONE: Final = ("completed", "done")
+_FAILED: Final = ("failed", "expired", "cancelled")
+"""How jobs end, as OpenAI, OpenRouter and xAI call it."""
 
 
 class OpenAiImagesReader(MediaReader):
@@ -113,23 +123,42 @@ class OpenAiImagesReader(MediaReader):
 
 
 class OpenAiVideoReader(MediaReader):
-    """Reads one attempt to start a video: a new one, an edit, an extension or a remix."""
+    """Reads one attempt to start a video (a new one, an edit, an extension, a remix), or a look."""
 
-    __slots__ = ("_extends", "_job")
+    __slots__ = ("_extends", "_job", "_looked")
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
         self._job: dict[str, Any] = {}
-        self._extends = request.path.rstrip("/").endswith("/extensions")
+        path = request.path.rstrip("/")
+        self._extends = path.endswith("/extensions")
+        self._looked = path.rpartition("/")[2] if request.method.upper() == "GET" else ""
+        """The job that is looked at; empty where one is started."""
         super().__init__(request, endpoint)
 
     def on_json(self, body: dict[str, Any]) -> None:
-        """Read the job that was accepted."""
+        """Read the job."""
+        reading = self.reading
         self.take_facts(body)
-        self.reading.response_id = self.reading.response_id or as_text(body.get("request_id"))
+        name = self._looked or as_text(body.get("request_id"))
+        reading.response_id = name or reading.response_id
+        reading.created_at = as_time(body.get("created_at"))
         self._job = body
         self.take_usage(body.get("usage"))
-        if body.get("error") or body.get("status") == "failed":
+        failed = body.get("error") or body.get("status") in _FAILED
+        if self.vendor.cost and (failed or body.get("status") in _DONE):
+            reading.once = reading.response_id or ""
+        if self._looked:
+            reading.find("retrieved")
+        if failed:
             self.fail(body.get("error"))
+
+    def finish(self, *, complete: bool = True, error: str | None = None) -> Reading:
+        """End the attempt; a look that bills nothing is free."""
+        reading = super().finish(complete=complete, error=error)
+        if self._looked and not reading.once:
+            reading.surface = f"{reading.vendor}.free"
+            reading.billed = "no"
+        return reading
 
     def count(self) -> None:
         """Put the seconds of the video, as the job states them or as they were asked for."""
@@ -138,11 +167,13 @@ class OpenAiVideoReader(MediaReader):
             self.missing()
             return
         # The job of an extension states the length of both pieces together.
-        seconds = 0 if self._extends else rounded_up(job.get("seconds"))
+        made = as_dict(job.get("video")).get("duration")
+        seconds = 0 if self._extends else rounded_up(job.get("seconds", made))
         if not seconds:
             seconds = rounded_up(asked.get("seconds", asked.get("duration")))
             reading.usage_source = "counted" if seconds else "none"
-        reading.put(units.VIDEO_SECONDS, seconds)
+        if reading.once or not self.vendor.cost:
+            reading.put(units.VIDEO_SECONDS, seconds)
         for name in _NOTED:
             text = as_text(job.get(name)) or as_text(asked.get(name))
             if text is not None and is_name(text):
@@ -150,10 +181,10 @@ class OpenAiVideoReader(MediaReader):
         usage = self.usage or {}
         reading.provider_cost_nanos = stated_cost(reading, usage, self.vendor)
         self.keep_raw({"seconds": seconds, **without_decimals(usage)})
-        if job.get("status") != "completed":
+        if job.get("status") not in _DONE:
             reading.find("job_accepted")
-            reading.billed = "possible"
-        if not seconds:
+            reading.billed = "no" if self.vendor.cost else "possible"
+        if reading.billed != "no" and not seconds and reading.provider_cost_nanos is None:
             self.missing()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from outlay.core.event import MAX_COUNT
 from outlay.wire.base import Endpoint, Request
-from outlay.wire.long_strings import LongStrings
+from outlay.wire.long_values import LongValues
 from outlay.wire.multipart import form_fields
 from outlay.wire.openai_reader import OpenAiReader
 from outlay.wire.usage_object import numbers_and_names
@@ -33,12 +33,12 @@ _GRAIN: Final = 3
 class MediaReader(OpenAiReader):
     """Base of the image, video and audio readers."""
 
-    __slots__ = ("_form", "_strings", "asked")
+    __slots__ = ("_form", "_values", "asked")
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
         kind = request.headers.get("content-type", "")
         self._form: dict[str, Any] = dict(form_fields(kind, request.body, ASKED))
-        self._strings = LongStrings()
+        self._values = LongValues()
         self.asked: dict[str, Any] = {}
         """The short fields of the request, from JSON or a form."""
         super().__init__(request, endpoint)
@@ -54,7 +54,7 @@ class MediaReader(OpenAiReader):
 
     def feed(self, chunk: bytes) -> None:
         """Take decoded body bytes; images and audio in base64 are not kept."""
-        super().feed(self._strings.feed(chunk))
+        super().feed(self._values.feed(chunk))
 
     def take_usage(self, usage: Any) -> None:
         """Keep a usage object, also one that counts no tokens: it may state seconds or a cost."""

@@ -12,7 +12,7 @@ from outlay.wire.base import Endpoint, Request, as_count, as_dict, as_list, as_t
 from outlay.wire.openai_cost import load_exact, stated_cost, without_decimals
 from outlay.wire.openai_usage import CHAT, Shape, fill, has_counts
 from outlay.wire.reader import BodyReader, error_type_of
-from outlay.wire.usage_object import is_name, numbers_and_names
+from outlay.wire.usage_object import numbers_and_names
 from outlay.wire.vendors import Vendor, conventions
 
 MAX_TEXT_DEPTH = 4
@@ -54,8 +54,7 @@ class OpenAiReader(BodyReader):
 
     def on_error(self, body: dict[str, Any] | None) -> None:
         """Read an error's type, and a usage object if it brings one."""
-        found = error_type_of(body)
-        self.reading.error_type = found if found and is_name(found) else None
+        self.reading.error_type = error_type_of(body)
         if body is not None:
             self.take_usage(body.get("usage"))
 
@@ -86,8 +85,7 @@ class OpenAiReader(BodyReader):
         """Note an error told inside a reply of status 200."""
         self.errored = True
         self.reading.status = "error"
-        found = error_type_of({"error": error})
-        self.reading.error_type = found if found and is_name(found) else "error"
+        self.reading.error_type = error_type_of({"error": error}) or "error"
 
     def settle(self, usage: dict[str, Any], shape: Shape) -> None:
         """Turn a usage object into buckets, its stated cost and its raw copy."""

@@ -243,8 +243,7 @@ class RealtimeSession(MessageSession):
         if reason == "content_filter":
             reading.status = "refused"
         if reading.status == "error":
-            found = error_type_of(details)
-            reading.error_type = found if found and is_name(found) else "error"
+            reading.error_type = error_type_of(details) or "error"
 
     def _settle(self, reading: SessionReading, usage: dict[str, Any]) -> None:
         """Put the counts, or the seconds where those are what is charged."""

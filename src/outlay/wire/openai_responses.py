@@ -235,8 +235,8 @@ class OpenAiResponsesReader(OpenAiReader):
         """Put server tools, which are charged in addition to `usage`."""
         reading, items = self.reading, self._items
         searches = items.get("web_search_call", 0)
-        if isinstance(told.get("web_search"), dict):
-            searches = as_count(told["web_search"].get("num_requests"))
+        if (count := as_dict(told.get("web_search")).get("num_requests")) is not None:
+            searches = as_count(count)
         reading.put(units.WEB_SEARCH, searches)
         reading.put(FILE_SEARCH, items.get("file_search_call", 0))
         images = as_dict(told.get("image_gen"))

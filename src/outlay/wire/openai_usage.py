@@ -80,10 +80,11 @@ _SEARCHES: Final = ("search_web", "web_search")
 """Perplexity's names of its search among the tools of a response."""
 _TOOL_UNITS: Final = {
     "web_search_calls": units.WEB_SEARCH,
-    "x_search_calls": "social_search",
-    "code_interpreter_calls": "code_execution",
-    "file_search_calls": "file_search",
-    "document_search_calls": "file_search",
+    "x_search_calls": units.SOCIAL_SEARCH,
+    "code_interpreter_calls": units.CODE_EXECUTION,
+    "file_search_calls": units.FILE_SEARCH,
+    # Searches of attachments by their old name; billed at twice a search of collections.
+    "document_search_calls": units.ATTACHMENT_SEARCH,
     "mcp_calls": "",
     "image_generation_calls": "",
     "x_posts_fetched": "",
@@ -123,6 +124,7 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
     counts = _Counts(reading, usage)
     note_drift(reading, usage, _KNOWN | vendor.uncharged if vendor.uncharged else _KNOWN)
     total_in, total_out = counts.of(shape.input), counts.of(shape.output)
+    total = counts.of("total_tokens")
     _fill_input(reading, counts, as_dict(usage.get(shape.input_details)), total_in)
     extra = _fill_output(
         reading,
@@ -132,9 +134,14 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
         additive=additive,
     )
     _fill_fees(reading, counts, shape)
+    if vendor.reasoning_in_total and total_in and total > total_in + total_out + extra:
+        # Thoughts that only the total tells of, unless the details did.
+        rest = total - total_in - total_out
+        reading.put(units.REASONING, rest)
+        extra += rest
+        reading.find("reasoning_from_total")
     if (tier := as_text(usage.get("service_tier"))) is not None and is_name(tier):
         reading.tier_served = tier  # Mistral's place for it
-    total = counts.of("total_tokens")
     sums = {total_in + total_out + extra}
     if vendor.total_partial:
         sums.add(total_in + total_out)
@@ -194,9 +201,7 @@ class _Counts:
         count = count_of(self.reading, counters, key)
         if count < 0:
             self.reading.find(f"negative:{key}")
-        elif count > MAX_COUNT:
-            self.reading.find(f"too_large:{key}")
-        return count if 0 <= count <= MAX_COUNT else 0
+        return max(0, count)
 
     def subset(self, what: str, count: int, whole: int) -> int:
         """Return a part of a whole, clamped to it."""
@@ -306,6 +311,8 @@ def _fill_fees(reading: Reading, counts: _Counts, shape: Shape) -> None:
     reading.put("search_sources", counts.of("num_sources_used"))
     reading.put("audio_seconds", counts.of("prompt_audio_seconds"))
     size = as_text(usage.get("search_context_size"))
-    if size is not None and "cost" not in usage:
-        # Perplexity's fee for a request depends on it; without a stated cost it is not known.
+    if size in units.REQUEST_SIZES:
+        # Perplexity's fee for a request depends on how much it searches.
+        reading.put(f"{units.REQUESTS}_{size}", 1)
+    elif size is not None and "cost" not in usage:
         reading.find(f"request_fee:{size if is_name(size) else 'unreadable'}")

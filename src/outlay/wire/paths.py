@@ -61,8 +61,10 @@ STORED: Final = re.compile(r"/chat/completions/[^/]+$")
 LOOKS: Final = (
     (re.compile("/files/[^/]+/content"), ("openai.batch_results", "chat")),
     (re.compile("/batches/[^/]+|/batch/jobs/[^/]+"), ("openai.batch", "other")),
+    (re.compile("/videos/[^/]+"), ("openai.video", "other")),
 )
-"""What a GET below an OpenAI base brings of interest: a batch is billed by its results."""
+"""What a GET below an OpenAI base brings of interest: a batch is billed by its results, and some
+vendors state what a video cost where it is done."""
 
 RESULTS: Final = re.compile(r"/batches/[^/]+/results$")
 """A GET that is not free though it has no codec: the results of a batch of another shape."""

@@ -8,8 +8,8 @@ seen, marked `estimated` and never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from outlay.core import units
 from outlay.wire.base import (
@@ -23,25 +23,14 @@ from outlay.wire.base import (
     estimate_tokens,
     load_json,
 )
-from outlay.wire.sse import ServerSentEvent, SseParser
+from outlay.wire.long_values import HELD_WHOLE_BYTES, Held
+from outlay.wire.splitters import Splitter, splitter_of
+from outlay.wire.usage_object import is_name
 
 MAX_FINDING_CHARACTERS = 120
 
 _ENDED = ("ok", "incomplete", "refused")
 """Ways that generation ends with output, which is billed."""
-
-
-class Splitter(Protocol):
-    """Turns the bytes of a stream into events with JSON data; it never raises on any bytes."""
-
-    dropped: int
-    """Events that were too large, or damaged, and passed over."""
-
-    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
-        """Take a chunk and yield the events it completes."""
-
-    def close(self) -> Iterator[ServerSentEvent]:
-        """Yield an event that the stream's end completes."""
 
 
 class BodyReader:
@@ -55,9 +44,8 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_body", "_closed", "_parsed", "_size", "_sse", "complete", "output_characters", "reading",
-        "ready", "request_body", "request_characters", "streamed", "terminal", "usage_final",
-        "usage_input",
+        "_body", "_closed", "_held", "_parsed", "_size", "_sse", "complete", "output_characters",
+        "reading", "ready", "request_body", "streamed", "terminal", "usage_final", "usage_input",
     )  # fmt: skip
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
@@ -80,7 +68,6 @@ class BodyReader:
         """The input side was told by the wire, though the output may not be."""
         self.output_characters = 0
         """Characters of output seen: the base of an estimate; the text itself is not kept."""
-        self.request_characters = 0
         self.complete = False
         """The body was read to its end without a failure; known from `on_end` on."""
         self.ready: list[Reading] = []
@@ -89,7 +76,9 @@ class BodyReader:
         Whoever feeds the reader takes them out after each `feed` and after `finish`.
         """
         self._sse: Splitter | None = None
-        self._body: bytes | bytearray = b""
+        self._body = b""
+        self._held: Held | None = None
+        """The body, if it came in pieces or is large."""
         self._parsed: dict[str, Any] | None = None
         self._size = 0
         self._closed = False
@@ -145,7 +134,7 @@ class BodyReader:
         except Exception as problem:
             self._tripped("headers", problem)
         kind = headers.get("content-type", "")
-        if kind != "application/json" and (make := _splitter(kind)) is not None:
+        if kind != "application/json" and (make := splitter_of(kind)) is not None:
             self.reading.streamed = True
             self._sse = make()
 
@@ -156,14 +145,10 @@ class BodyReader:
         """Take decoded body bytes; any chunking gives the same reading."""
         if self._sse is None:
             self._size += len(chunk)
-            if self._size > MAX_BODY_BYTES:
-                self._body = b""
-            elif not self._body:
+            if self._size == len(chunk) <= HELD_WHOLE_BYTES:
                 self._body = chunk  # nearly always the whole of it
             else:
-                if isinstance(self._body, bytes):
-                    self._body = bytearray(self._body)
-                self._body += chunk
+                self._hold(chunk)
             return
         try:
             for event in self._sse.feed(chunk):
@@ -204,6 +189,15 @@ class BodyReader:
         finding = f"codec_error:{where}:{type(problem).__name__}"
         self.reading.find(finding[:MAX_FINDING_CHARACTERS])
 
+    def _hold(self, chunk: bytes) -> None:
+        held = self._held
+        if held is None:
+            held = self._held = Held()
+            held.add(self._body)
+            self._body = b""
+        if len(held) <= MAX_BODY_BYTES:
+            held.add(chunk)
+
     def _take(self, name: str, data: bytes) -> None:
         if data == b"[DONE]":
             self.terminal = True
@@ -228,15 +222,16 @@ class BodyReader:
 
     def _end_body(self) -> None:
         status = self.reading.http_status or 0
-        body = self.parse(bytes(self._body)) if self._parsed is None else self._parsed
+        raw = self._body if self._held is None else self._held.take()
         self._body = b""
+        body = self.parse(raw) if self._parsed is None else self._parsed
         if status >= 400:
             self.on_error(body if isinstance(body, dict) else None)
             return
         if isinstance(body, dict):
             self.on_json(body)
             self.terminal = True
-        elif self._size > MAX_BODY_BYTES:
+        elif len(raw) > MAX_BODY_BYTES:
             self.reading.find("body_too_large")
         elif self._size or self.complete:
             self.on_other(self._size)
@@ -299,44 +294,20 @@ class BodyReader:
             self.reading.usage_source = "provider"
 
 
-def _event_stream() -> Splitter:
-    from outlay.wire.eventstream import EventStreamParser
-
-    return EventStreamParser()
-
-
-def _lines() -> Splitter:
-    from outlay.wire.ndjson import NdjsonParser
-
-    return NdjsonParser()
-
-
-_SPLITTERS: Final[Mapping[str, Callable[[], Splitter]]] = {
-    "text/event-stream": SseParser,
-    "application/vnd.amazon.eventstream": _event_stream,
-    "application/x-ndjson": _lines,
-    "application/ndjson": _lines,
-    "application/jsonl": _lines,
-    "application/x-jsonl": _lines,
-}
-"""What takes a stream apart, by content type."""
-
-
-def _splitter(content_type: str) -> Callable[[], Splitter] | None:
-    return _SPLITTERS.get(content_type.partition(";")[0].strip().lower())
-
-
 def error_type_of(body: dict[str, Any] | None) -> str | None:
-    """Return the error's type or code from the usual shapes of error bodies."""
+    """Return the error's type or code from the usual shapes of error bodies.
+
+    Only a short name is one: anything longer may repeat the prompt.
+    """
     if body is None:
         return None
     error = body.get("error")
     if isinstance(error, str):
-        return error[:64]
+        return error if is_name(error) else None
     detail = as_dict(error) or body
     for key in ("type", "code", "status"):
         value = as_text(detail.get(key))
-        if value is not None and value != "error":
-            return value[:64]
+        if value is not None and value != "error" and is_name(value):
+            return value
     code = detail.get("code")
     return str(code)[:64] if isinstance(code, int) and not isinstance(code, bool) else None

@@ -1,7 +1,8 @@
 """Server-sent events, incrementally.
 
-Source: WHATWG HTML §9.2.6 (event stream interpretation). Bounded: an event longer than
-`MAX_EVENT_BYTES` is dropped and counted, and reading goes on behind it.
+Source: WHATWG HTML §9.2.6 (event stream interpretation). Bounded: a long line is held without its
+long values, and an event that is longer than `MAX_EVENT_BYTES` even so is dropped and counted, and
+reading goes on behind it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from outlay.wire.long_values import HELD_WHOLE_BYTES, Held
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
@@ -35,7 +38,7 @@ class SseParser:
     def __init__(self) -> None:
         self._start: bytes | None = b""
         """The first bytes, until they are no byte order mark."""
-        self._rest = bytearray()
+        self._rest = Held()
         """The line that has not ended yet."""
         self._after_cr = False
         """The last byte ended a line: an LF next belongs to the same line end."""
@@ -65,32 +68,30 @@ class SseParser:
                 self._hold(piece)
                 continue
             line = piece.rstrip(b"\r\n")
-            if self._rest:
+            if self._rest or len(line) > HELD_WHOLE_BYTES:
                 self._hold(line)
-                line = bytes(self._rest)
-                self._rest.clear()
+                line = self._rest.take()
             if (event := self._line(line)) is not None:
                 yield event
 
     def close(self) -> Iterator[ServerSentEvent]:
         """Yield an event that ended without its blank line, as lenient clients do."""
-        rest = (self._start or b"") + bytes(self._rest)
+        rest = (self._start or b"") + self._rest.take()
         self._start = None
-        self._rest.clear()
         if rest:
             self._line(rest)
         if (event := self._line(b"")) is not None:
             yield event
 
     def _hold(self, piece: bytes) -> None:
-        # A line that is passed over keeps one byte, so that it is not taken for a blank one.
-        if self._skipping:
-            self._rest[:] = b":"
-            return
-        self._rest += piece
-        if len(self._rest) + self._size > MAX_EVENT_BYTES:
+        if not self._skipping:
+            self._rest.add(piece)
+            if len(self._rest) + self._size <= MAX_EVENT_BYTES:
+                return
             self._overflow()
-            self._rest[:] = b":"
+        # A line that is passed over keeps one byte, so that it is not taken for a blank one.
+        self._rest.take()
+        self._rest.add(b":")
 
     def _overflow(self) -> None:
         self.dropped += 1
@@ -106,7 +107,7 @@ class SseParser:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1  # an empty line is held, too
             if self._size > MAX_EVENT_BYTES:
                 self._overflow()
         elif name == b"event":

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any, Final
 
+from outlay.core.event import MAX_COUNT
 from outlay.wire.base import Reading, as_count
 
 MAX_DEPTH: Final = 4
@@ -86,9 +87,12 @@ def drift(reading: Reading, what: str) -> None:
 
 
 def count_of(reading: Reading, usage: dict[str, Any], key: str) -> int:
-    """Return one counter; a value that is there and is no whole number is found as drift."""
+    """Return one counter; one that is too large is found and is 0, and so is what is no number."""
     value = usage.get(key)
     count = as_count(value)
     if not count and value not in (None, 0):
         drift(reading, key)
+    if count > MAX_COUNT:
+        reading.find(f"too_large:{key}")
+        return 0
     return count

@@ -47,6 +47,8 @@ class Vendor:
     """It knows `stream_options.include_usage`, and tells no usage in a stream without it."""
     reasoning_additive: bool = False
     """On chat completions, reasoning tokens are outside of `completion_tokens`."""
+    reasoning_in_total: bool = False
+    """What `total_tokens` counts beyond both counters is reasoning."""
     total_partial: bool = False
     """`total_tokens` leaves out the additive counters."""
     search_units: bool = False
@@ -106,6 +108,7 @@ NAMED: Final[tuple[Vendor, ...]] = (
         anthropic_dialect="anthropic",
         aliases=("vertex", "gemini"),
         include_usage=True,
+        reasoning_in_total=True,
         source="samples gemini-stream-0, vertex-flex-stream-0",
     ),
     Vendor(

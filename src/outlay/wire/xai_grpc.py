@@ -66,12 +66,14 @@ _COUNTERS: Final = (
 )  # fmt: skip
 _TOOLS: Final = {
     1: units.WEB_SEARCH,
-    2: "social_search",
-    3: "code_execution",
-    6: "file_search",
+    2: units.SOCIAL_SEARCH,
+    3: units.CODE_EXECUTION,
+    6: units.FILE_SEARCH,
+    8: units.ATTACHMENT_SEARCH,
     **dict.fromkeys((4, 5, 7), ""),  # looking at images and videos, MCP: charged by tokens alone
 }
-"""`ServerSideTool`, and the unit that a use is charged by."""
+"""`ServerSideTool`, and the unit that a use is charged by; of searches of images (10) and of making
+them (11) no price is known."""
 _FINISHES: Final = {
     1: "max_len", 2: "max_context", 3: "stop", 4: "tool_calls", 5: "time_limit",
 }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TextIO
 
 from fastapi import FastAPI
 
+from outlay.act.late import ARRIVED_REASON, LatePrices
 from outlay.act.rerate import Rerater
 from outlay.api.app import create_app
 from outlay.api.auth import new_secret
@@ -27,7 +28,7 @@ from outlay.enrich.price import price_table
 from outlay.enrich.pump import SinkPump, trim_logs
 from outlay.enrich.worker import Enricher
 from outlay.errors import OutlayError
-from outlay.store.base import Books, EventFilter, OlapStore, Sink
+from outlay.store.base import Books, OlapStore, Sink
 from outlay.store.books.catalogue import load_catalogue
 from outlay.stream.base import Log
 from outlay.wiring.backends import BACKENDS, EMBEDDED, Target, target
@@ -39,12 +40,9 @@ WAREHOUSE_EVENTS: Final = 40_000
 WAREHOUSE_INTERVAL_S: Final = 0.5
 """Batch and pause of the warehouse near the head: finance can wait, and large batches become
 Parquet at once instead of passing its journal."""
-RERATE_S: Final = 2.0
+LATE_S: Final = 2.0
 """How soon events without a price are priced after a rate arrived."""
 SETTLE_POLL_S: Final = 0.02
-RERATE_EVENTS: Final = 1_000_000
-"""Unpriced events priced in one go when rates arrive; more need `outlay prices rerate`."""
-ARRIVED_REASON: Final = "a rate arrived"
 COMPACT_STEPS: Final = 50
 """Steps of upkeep for one store in one round."""
 DRAIN_S: Final = 5.0
@@ -80,8 +78,7 @@ class Server:
         self._clock = clock
         self._closing = contextlib.ExitStack()
         self._stopping = threading.Event()
-        self._maintenance_error: str | None = None
-        self._rated_revision = -1
+        self._upkeep_errors: dict[str, str] = {}
         try:
             self._open()
         except BaseException:
@@ -116,6 +113,15 @@ class Server:
             settled=self._settled,
             clock=self._clock,
         )
+        self._late = LatePrices(
+            self.olap,
+            self.books,
+            self._rerater,
+            settled=self._settled,
+            clock=self._clock,
+            past_us=settings.max_past_days * DAY_US,
+            future_us=settings.max_future_s * 1_000_000,
+        )
         self.services = Services(
             settings=settings,
             books=self.books,
@@ -133,6 +139,7 @@ class Server:
         self._maintenance = threading.Thread(target=self._maintain, name="outlay-maintain")
         self._maintenance.start()
         close(self._stop_maintenance)
+        close(self._rerater.stop)
         if not self._has_admin():
             self.first_key = self._make_first_key()
 
@@ -245,16 +252,22 @@ class Server:
 
     def _maintain(self) -> None:
         due = time.monotonic() + MAINTENANCE_S
-        while not self._stopping.wait(RERATE_S):
-            try:
-                self._rerate_unpriced()
-                if time.monotonic() >= due:
-                    due = time.monotonic() + MAINTENANCE_S
-                    self.maintain()
-                self._maintenance_error = None
-            except Exception as error:
-                self._maintenance_error = type(error).__name__
-                self.log.warning("maintenance_failed", error=type(error).__name__)
+        while not self._stopping.wait(LATE_S):
+            self._try("late_prices", self._price_late)
+            if time.monotonic() >= due:
+                due = time.monotonic() + MAINTENANCE_S
+                self._try("maintenance", self.maintain)
+
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        """Do one part of the upkeep; the others go on when it fails, and its error shows."""
+        try:
+            step()
+            self._upkeep_errors.pop(name, None)
+        except Exception as error:
+            said = type(error).__name__
+            if self._upkeep_errors.get(name) != said:  # once, not every two seconds
+                self.log.warning("maintenance_failed", part=name, error=said)
+            self._upkeep_errors[name] = said
 
     def _stop_maintenance(self) -> None:
         self._stopping.set()
@@ -287,20 +300,11 @@ class Server:
                 return False
         return True
 
-    def _rerate_unpriced(self) -> None:
+    def _price_late(self) -> None:
         """Price what had no price, when the book has changed since the last look."""
-        revision = self.books.revision("prices")
-        if revision == self._rated_revision:
-            return
-        now = self._clock()
-        which = EventFilter(now - self.settings.max_past_days * DAY_US, now, unpriced=True)
-        if self.olap.unpriced(which, limit=1):
-            outcome = self._rerater.run(
-                which, reason=ARRIVED_REASON, actor="server", apply=True, max_events=RERATE_EVENTS
-            )
-            if outcome.written:
-                self.log.info("rerated", events=outcome.written, reason=ARRIVED_REASON)
-        self._rated_revision = revision
+        written = self._late.run()
+        if written:
+            self.log.info("rerated", events=written, reason=ARRIVED_REASON)
 
     def _compact(self, sink: Sink) -> None:
         """Let a store that has upkeep do some; each step tells whether there may be more."""
@@ -318,10 +322,11 @@ class Server:
     def parts(self) -> Sequence[PartState]:
         """Return how the running parts are."""
         alive = self._maintenance.is_alive()
+        error = next(iter(self._upkeep_errors.copy().values()), None)
         return [
             of_enricher(self._enricher, self._price),
             *(of_pump(name, pump) for name, pump in self._pumps.items()),
-            PartState("maintenance", alive, error=self._maintenance_error),
+            PartState("maintenance", alive, error=error),
         ]
 
     def close(self) -> None:

@@ -2,124 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from outlay.act.rerate import MAX_REASON_CHARACTERS, Outcome, Rerater
-from outlay.act.spread import Cluster, spread
-from outlay.core.event import CAPTURED
-from outlay.core.ids import uuid7
+from outlay.act.rerate import BEGUN, MAX_REASON_CHARACTERS, Rerater
 from outlay.core.prices import PriceBook
 from outlay.core.rates import RateRow
-from outlay.core.rollup import HOUR_US
 from outlay.core.sell import SellRow
-from outlay.enrich.hop import HopLog
 from outlay.enrich.price import price_table
-from outlay.enrich.pump import SinkPump
-from outlay.enrich.worker import Enricher
-from outlay.errors import BadRequestError, ConflictError, UnavailableError
+from outlay.errors import BadRequestError, ConflictError, StorageFullError, UnavailableError
 from outlay.store.base import EventFilter, PriceChange
-from outlay.store.books.sql import SqlBooks
 from outlay.store.compare import compare
-from outlay.store.olap.duckdb import DuckDbStore
-from outlay.store.query.model import parse_query
-from outlay.store.warehouse.parquet import ParquetWarehouse
-from outlay.stream.base import Chunk
-from outlay.stream.columns import CAPTURED_SCHEMA
-from outlay.stream.ipc import to_ipc
-from outlay.stream.sqlite import SqliteLog
-
-HOUR = 1_790_000_000_000_000 // HOUR_US * HOUR_US
-NOW = HOUR + 5 * HOUR_US
-ALL = EventFilter(HOUR, NOW)
-M = 1_000_000
-
-
-class Plant:
-    """The whole way of an event, stepped by hand."""
-
-    def __init__(self, root: Path) -> None:
-        self.captured = SqliteLog(root / "captured.db")
-        self.enriched = HopLog(root / "enriched.db")
-        self.books = SqlBooks(f"sqlite:///{root / 'books.db'}")
-        self.olap = DuckDbStore(root / "o.duckdb")
-        self.warehouse = ParquetWarehouse(root / "warehouse")
-        self.now = NOW
-        shared: dict[str, Any] = {"books": self.books, "clock": self.clock}
-        self.enricher = Enricher(
-            self.captured, self.enriched, self.books, price=price_table, clock=self.clock
-        )
-        self.pumps = [
-            SinkPump(self.enriched, sink, **shared) for sink in (self.olap, self.warehouse)
-        ]
-        self.rerater = Rerater(
-            self.olap, self.captured, self.books, price=price_table, settled=self.settle,
-            clock=self.clock,
-        )  # fmt: skip
-        self.made = 0
-
-    def clock(self) -> int:
-        return self.now
-
-    def settle(self, _timeout_s: float = 0.0) -> bool:
-        while self.enricher.run_once():
-            pass
-        for pump in self.pumps:
-            while pump.run_once():
-                pass
-        return True
-
-    def rates(self, *rows: RateRow) -> None:
-        self.now += 1
-        self.books.change_prices(PriceChange(rates=rows), reason="test", actor="test", at=self.now)
-
-    def capture(self, **values: Any) -> str:
-        self.made += 1
-        at = HOUR + self.made * 1000
-        event_id = uuid7(at // 1000, self.made.to_bytes(10, "big"))
-        row = {f.name: f.default for f in CAPTURED} | {
-            "event_id": bytes.fromhex(event_id.replace("-", "")), "started_at": at,
-            "ended_at": at + 10, "tenant_id": "acme", "tenant_source": "request",
-            "operation": "chat", "status": "ok", "provider": "vllm", "model_served": "own",
-            "surface": "openai.chat", "input": 1000, "output": 100,
-        }  # fmt: skip
-        table = pa.Table.from_pylist([row | values], schema=CAPTURED_SCHEMA)
-        self.captured.append([Chunk(to_ipc(table), 1)], appended_at=self.now)
-        self.settle()
-        return event_id
-
-    def run(self, which: EventFilter = ALL, *, apply: bool = True) -> Outcome:
-        return self.rerater.run(which, reason="a new price list", actor="test", apply=apply)
-
-    def ask(self, *metrics: str, **body: Any) -> tuple[Any, ...]:
-        query = parse_query(
-            {"metrics": list(metrics), "from": HOUR, "to": NOW, **body}, now=self.now, tenant=None
-        )
-        (row,) = self.olap.query(query, now=self.now).rows
-        return tuple(row)
-
-    def close(self) -> None:
-        for part in (self.olap, self.warehouse, self.books, self.enriched, self.captured):
-            part.close()
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    made = Plant(tmp_path)
-    yield made
-    made.close()
-
-
-def rate(unit: str, nanos: int, **values: Any) -> RateRow:
-    return RateRow.make("vllm", "own", unit, nanos, layer="override", **values)
-
-
-def own(input_nanos: int = 2 * M, output_nanos: int = 10 * M) -> tuple[RateRow, RateRow]:
-    return rate("input", input_nanos), rate("output", output_nanos)
+from tests.unit.act.plant import ALL, HOUR, NOW, M, Plant, own
 
 
 def test_a_preview_writes_nothing(plant: Plant) -> None:
@@ -309,51 +206,94 @@ def test_one_run_at_a_time(plant: Plant) -> None:
     rerater.run(ALL, reason="r", actor="t", apply=False)
 
 
-# -- a cluster's cost ----------------------------------------------------------------------------
-
-CLUSTER = Cluster("vllm", "own", 12_000_000_000)
-
-
-def test_an_hours_cost_lands_on_the_hours_tokens(plant: Plant) -> None:
-    plant.capture(input=4_000_000, output=1_000_000)
-    plant.capture(input=1_000_000, output=0, tenant_id="rival")
-    found = spread(plant.olap, CLUSTER, start=HOUR, end=HOUR + 2 * HOUR_US, now=NOW)
-    assert (found.hours, found.idle_hours) == (2, 1)
-    assert (found.spread_nanos, found.idle_nanos) == (12_000_000_000, 12_000_000_000)
-    # 5 M uncached + 3 x 1 M output = 8 M weighted: $1.50 a million input, $4.50 output
-    assert {row.unit: row.nanos_per_million for row in found.rates} == {
-        "input": 1_500_000_000, "input_cache_read": 150_000_000, "output": 4_500_000_000,
-    }  # fmt: skip
-    plant.rates(*found.rates)
-    assert plant.run().priced_late == 2
-    assert plant.ask("cost") == (12_000_000_000,)
-    assert plant.ask("cost", filters=[{"field": "tenant", "op": "eq", "value": "rival"}]) == (
-        1_500_000_000,
-    )
-
-
-@pytest.mark.parametrize(
-    ("cluster", "start", "end", "where"),
-    [
-        (CLUSTER, HOUR + 1, HOUR + HOUR_US, "from"),
-        (CLUSTER, HOUR, HOUR, "from"),
-        (CLUSTER, NOW, NOW + HOUR_US, "to"),
-        (CLUSTER, HOUR - 800 * HOUR_US, HOUR, "to"),
-        (Cluster("vllm", "own", 0), HOUR, HOUR + HOUR_US, "hourly"),
-        (Cluster("vllm", "", 1), HOUR, HOUR + HOUR_US, "model"),
-        (Cluster("vllm", "own", 1, output_weight=-1), HOUR, HOUR + HOUR_US, "output_weight"),
-    ],
-)
-def test_a_spread_that_makes_no_sense_is_refused(
-    plant: Plant, cluster: Cluster, start: int, end: int, where: str
-) -> None:
-    with pytest.raises(BadRequestError) as refused:
-        spread(plant.olap, cluster, start=start, end=end, now=NOW)
-    assert refused.value.where == where
-
-
 def test_an_empty_book_leaves_everything_unpriced(plant: Plant) -> None:
     plant.capture()
     assert plant.books.load_prices().hash == PriceBook().hash
     outcome = plant.run()
     assert (outcome.examined, outcome.changed, outcome.still_unpriced) == (1, 0, 1)
+
+
+def test_who_and_why_stand_before_the_first_adjustment(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.rates(*own())
+    plant.capture()
+    plant.rates(*own(3 * M))
+    plant.run(apply=False)
+    assert not plant.books.audit(action=BEGUN), "a preview is nothing to audit"
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StorageFullError
+
+    monkeypatch.setattr(plant.captured, "append", full)
+    with pytest.raises(StorageFullError):
+        plant.run()
+    (entry,) = plant.books.audit(action=BEGUN)
+    assert (entry.actor, entry.details["reason"]) == ("test", "a new price list")
+    monkeypatch.undo()
+    assert plant.run().written == 1, "the next run does what was left"
+    assert plant.ask("cost") == (4000,)
+
+
+def test_a_server_that_ends_does_not_wait_for_a_long_run(plant: Plant) -> None:
+    plant.rates(*own())
+    plant.capture()
+    plant.rates(*own(3 * M))
+    plant.rerater.stop()
+    with pytest.raises(UnavailableError, match="server is ending"):
+        plant.run()
+    assert plant.ask("cost") == (3000,)
+
+
+def test_a_list_price_that_nobody_knows_any_more_stays(plant: Plant) -> None:
+    listed = own()
+    plant.rates(*listed, contract("input", 1 * M), contract("output", 5 * M))
+    plant.capture()
+    assert plant.ask("cost", "list_cost") == (1500, 3000)
+    plant.now += 1
+    plant.books.change_prices(
+        PriceChange(
+            rates=(contract("input", 2 * M),),
+            withdrawn=tuple(row.rate_id for row in listed),
+        ),
+        reason="test", actor="test", at=plant.now,
+    )  # fmt: skip
+    assert plant.run().written == 1
+    assert plant.ask("cost", "list_cost") == (2500, 3000)
+    assert plant.run().changed == 0
+
+
+def contract(unit: str, nanos: int) -> RateRow:
+    return RateRow.make("vllm", "own", unit, nanos, layer="contract")
+
+
+def test_what_a_provider_stated_stays_the_cost(plant: Plant) -> None:
+    plant.rates(*own())
+    plant.capture(provider_cost_nanos=7000)
+    assert plant.ask("cost", "list_cost") == (7000, 3000)
+    plant.rates(*own(3 * M))
+    assert plant.run().written == 1
+    assert plant.ask("cost", "list_cost", "cost_input") == (7000, 4000, 3000)
+    assert plant.run().changed == 0
+
+
+def test_a_run_may_wait_for_the_one_before_it(plant: Plant) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def settled(_: float) -> bool:
+        begun.set()
+        return go_on.wait(10)
+
+    rerater = Rerater(
+        plant.olap, plant.captured, plant.books, price=price_table, settled=settled,
+        clock=plant.clock,
+    )  # fmt: skip
+    order: Any = {"reason": "r", "actor": "t", "apply": False}
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(rerater.run, ALL, **order)
+        assert begun.wait(10)
+        with pytest.raises(ConflictError):
+            rerater.run(ALL, **order, wait_s=0.01)
+        second = threads.submit(rerater.run, ALL, **order, wait_s=10)
+        go_on.set()
+        assert (first.result(10).examined, second.result(10).examined) == (0, 0)

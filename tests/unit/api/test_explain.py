@@ -62,3 +62,52 @@ def test_the_rates_to_look_up_are_those_of_the_lines() -> None:
 def test_an_unpriced_event_has_no_lines_and_adds_up() -> None:
     got = explain({"event_id": "e", "cost_nanos": 0, "price_basis": "unpriced"}, {})
     assert (got["lines"], got["derivation"]["adds_up"]) == ([], True)
+
+
+def confidences(event: dict[str, Any], *rates: RateRow) -> list[str]:
+    got = explain(event, {rate.rate_id: rate for rate in rates})
+    return [line["confidence"] for line in got["lines"]]
+
+
+def line(unit: str, rate: RateRow | None, basis: str = "catalogue") -> dict[str, Any]:
+    rate_id = None if rate is None else rate.rate_id
+    return {"unit": unit, "quantity": 1, "rate_id": rate_id, "nanos": 2500, "basis": basis}
+
+
+def test_each_line_says_how_far_it_can_be_trusted() -> None:
+    lines = [
+        line("input", RATE),
+        line("input_cache_read", RATE),
+        line("output_audio", None, "unpriced"),
+        line("provider_adjustment", None, "provider_stated"),
+    ]
+    assert confidences({**EVENT, "lines": lines}, RATE) == [
+        "exact", "estimated", "unknown", "exact",
+    ]  # fmt: skip
+
+
+def test_what_was_guessed_of_the_call_is_guessed_of_every_line() -> None:
+    for guess in (
+        {"usage_source": "estimated"},
+        {"flags": ["no_tier_rate"]},
+        {"price_rule": "strip_date+match"},
+    ):
+        assert confidences({**EVENT, **guess, "lines": [line("input", RATE)]}, RATE) == [
+            "estimated"
+        ]
+
+
+def test_an_event_shows_its_convention_and_what_was_adjusted() -> None:
+    change = {
+        "event_id": "a", "received_at": 5, "reason": "a new list", "cost_nanos": -20,
+        "price_basis": "contract", "price_rule": "alias", "price_book_hash": "h2",
+        "lines": [line("input", RATE)],
+    }  # fmt: skip
+    told = {"surface": "anthropic.messages", "vendor": "anthropic", "adjustments": [change]}
+    got = explain({**EVENT, **told}, {RATE.rate_id: RATE})["derivation"]
+    assert "excludes cache reads and writes" in got["convention"]
+    (shown,) = got["adjustments"]
+    assert (shown["reason"], shown["nanos"], shown["rule"]) == ("a new list", -20, "alias")
+    assert shown["arithmetic"] == [shown["lines"][0]["text"]]
+    assert got["cost_now_nanos"] == 23_000_000 - 20
+    assert rate_ids({**EVENT, **told}) == {RATE.rate_id}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from outlay.api import price_check
 from outlay.core.prices import PriceBook, RateRow
 from outlay.store.base import Answer, Column
 from outlay.store.query.model import Query
@@ -134,3 +135,26 @@ def test_another_tenants_key_sees_no_findings(site: Site) -> None:
     assert answer.status_code == 403
     assert "gpt" not in answer.text
     assert len(open_findings(site)) == 1
+
+
+def test_a_provider_that_states_nothing_drifts_without_a_percentage(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def query(question: Query, *, now: int) -> Answer:
+        columns = tuple(Column(name, "metric") for name in question.columns())
+        drifted = len(question.filters) == 2
+        row = ("openrouter", "free", 0, 10**9, 5) if drifted else ("openrouter", "free", 0, 50)
+        return Answer(columns, [row], "events", *question.window(now))
+
+    monkeypatch.setattr(site.olap, "query", query)
+    answer = site.call("POST", "/v1/prices/diff", params={"against": "stated"})
+    assert answer.json()["differences"][0]["percent"] is None
+    assert [finding["details"]["percent"] for finding in open_findings(site)] == [None]
+
+
+def test_only_the_widest_differences_become_findings(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_check, "MAX_LISTED", 0)
+    assert diff(site).json()["counts"]["differences"] == 1
+    assert open_findings(site) == []

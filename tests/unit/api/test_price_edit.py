@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -269,3 +270,27 @@ class TestIsolation:
         found = site.call("GET", "/v1/prices", site.key("ingest")).json()
         assert found["sells"] == []
         assert len(site.call("GET", "/v1/prices").json()["sells"]) == 2
+
+
+def test_aliases_of_one_model_that_are_added_at_the_same_time_all_stay(site: Site) -> None:
+    def add(number: int) -> int:
+        alias = {"provider": "openai", "name": f"name-{number}", "model": "gpt"}
+        status: int = rows(site, aliases=[alias]).status_code
+        return status
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(add, range(16))) == {200}
+    book = site.books.load_prices()
+    assert len({row.match for row in book.models}) == 16
+
+
+def test_what_a_catalogue_corrects_is_not_exported_as_written_by_hand(site: Site) -> None:
+    theirs = RateRow.make("openai", "gpt", "output", 8_000_000_000, layer="correction")
+    site.books.save_catalogue(
+        PriceBook(rates=(*CATALOGUE.rates, theirs)), source="s", actor="test", at=2
+    )
+    rows(site, rates=[{**RATE, "layer": "correction"}])
+    text = site.call("GET", "/v1/prices/export?format=csv").text
+    assert ("input" in text, "output" in text) == (True, False)
+    both = site.call("GET", "/v1/prices/export?format=csv&layer=correction").text
+    assert "output" in both

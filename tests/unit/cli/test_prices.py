@@ -254,7 +254,7 @@ class TestExchanging:
         event = {
             "event_id": uuid7(now // 1000, b"0123456789"), "started_at": now - 1_000_000,
             "ended_at": now, "operation": "chat", "status": "ok", "provider": "xai",
-            "model_served": "grok-4-fast-reasoning", "input": 100_000, "output": 1000,
+            "model_served": "grok-3-mini", "input": 100_000, "output": 1000,
             "provider_cost_nanos": 127_500_000, "tenant_id": "acme",
         }  # fmt: skip
         headers = {"Authorization": f"Bearer {served.first_key}"}

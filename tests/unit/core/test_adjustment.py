@@ -87,15 +87,19 @@ def test_a_document_is_read_as_it_was_written(own: list[Any], wanted: list[Any])
 
 
 def test_the_same_change_found_twice_is_one_adjustment() -> None:
-    assert adjustment_id(EVENT, 0, change()) == adjustment_id(EVENT, 0, change())
+    assert adjustment_id(EVENT, 0, change().to_json()) == adjustment_id(
+        EVENT, 0, change().to_json()
+    )
 
 
 def test_the_same_change_after_another_one_is_a_new_adjustment() -> None:
-    assert adjustment_id(EVENT, 0, change()) != adjustment_id(EVENT, 2, change())
+    assert adjustment_id(EVENT, 0, change().to_json()) != adjustment_id(
+        EVENT, 2, change().to_json()
+    )
 
 
 def test_an_adjustment_lies_beside_its_event() -> None:
-    made = adjustment_id(EVENT, 1, change())
+    made = adjustment_id(EVENT, 1, change().to_json())
     assert uuid7_unix_ms(made) == uuid7_unix_ms(EVENT)
 
 

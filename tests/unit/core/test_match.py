@@ -69,6 +69,7 @@ def test_a_clause_has_one_canonical_text() -> None:
         ("google", "models/gemini-4", ("strip_path", "gemini-4")),
         ("google", "projects/p/locations/l/publishers/x/models/m", ("strip_path", "m")),
         ("fireworks", "accounts/fireworks/models/kimi", ("strip_path", "kimi")),
+        ("fireworks", "fireworks/models/kimi", ("strip_path", "kimi")),
         ("openai", "openai/gpt-5", ("strip_path", "gpt-5")),
         ("openai", "gpt-5-2025-12-11", ("strip_date", "gpt-5")),
         ("openai", "gpt-5-20251211", ("dash_date", "gpt-5-2025-12-11")),

@@ -98,6 +98,57 @@ class TestClouds:
         assert (said.rule, said.model) == ("match", f"global.{BILLED}")
 
 
+class TestRouter:
+    MADE = (
+        ModelRow("openrouter", "x-ai/grok-4.3", '{"equals":"x-ai/grok-4.3"}'),
+        ModelRow("openai", "ft:gpt-4.1", '{"starts_with":"ft:gpt-4.1"}'),
+        ModelRow("google", "gemini", '{"starts_with":"gemini-2.5"}'),
+    )
+
+    def routed(self, *names: str, rates: tuple[RateRow, ...] = ()) -> Resolution | None:
+        return PriceBook((*LIST, *self.MADE), rates).resolve("openrouter", names)
+
+    def test_a_row_of_its_own_comes_first(self) -> None:
+        found = self.routed("x-ai/grok-4.3")
+        assert found == Resolution("x-ai/grok-4.3", "exact", "openrouter")
+
+    def test_a_model_without_one_costs_what_its_maker_takes_as_an_estimate(self) -> None:
+        found = self.routed("x-ai/grok-4-fast")
+        assert found == Resolution("grok-4-fast", "maker_fallback+exact", "xai")
+        assert found.estimated
+        assert self.routed("openai/gpt-4.1-20250414") is not None
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "acme/grok-4-fast", "x-ai/grok-9", "grok-4-fast", "x-ai/grok-4-fast:nitro",
+            "openai/ft:gpt-4.1:acme::x", "ft:gpt-4.1:acme::x", "google/gemini-2.5-flash:free",
+        ],
+    )  # fmt: skip
+    def test_another_makers_model_a_variant_and_ones_own_do_not(self, name: str) -> None:
+        assert self.routed(name) is None
+
+    def test_only_a_router_resells_so(self) -> None:
+        assert PriceBook(LIST).resolve("together", ["x-ai/grok-4-fast"]) is None
+
+    def test_a_free_variant_is_the_free_model_unless_another_was_served(self) -> None:
+        free = (RateRow.make("openrouter", ":free", "input", 0),)
+        found = self.routed("google/gemini-2.5-flash:free", rates=free)
+        assert found == Resolution(":free", "free_variant+exact", "openrouter")
+        assert not found.estimated
+        fell = ("x-ai/grok-4-fast", "google/gemini-2.5-flash:free")
+        assert self.routed(*fell, rates=free) == Resolution(
+            "grok-4-fast", "maker_fallback+exact", "xai"
+        )
+        assert self.routed("acme/other", fell[1], rates=free) is None
+
+    def test_a_rate_of_ones_own_for_a_free_variant_wins(self) -> None:
+        own = RateRow.make("openrouter", "a/b:free", "input", 3, layer="override")
+        free = RateRow.make("openrouter", ":free", "input", 0)
+        found = self.routed("a/b:free", rates=(own, free))
+        assert found == Resolution("a/b:free", "exact", "openrouter")
+
+
 class TestOnesOwnModels:
     @pytest.mark.parametrize(
         ("provider", "name"),

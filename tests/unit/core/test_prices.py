@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from outlay.core.calls import Call
 from outlay.core.prices import (
     ModelRow,
     PriceBook,
@@ -15,6 +16,7 @@ from outlay.core.prices import (
     price_speed,
     price_tier,
 )
+from outlay.core.rating import price_call
 from outlay.core.sell import SellRow
 
 NOON = 1_800_000_000_000_000 // 86_400_000_000 * 86_400_000_000 + 12 * 3_600_000_000
@@ -237,6 +239,18 @@ class TestNames:
             "provider_fallback+exact",
             True,
         )
+
+    def test_a_contract_with_the_maker_is_none_with_the_reseller(self) -> None:
+        rows = [
+            RateRow.make("openai", "gpt-5", "input", nanos, layer=layer)
+            for nanos, layer in ((10, "catalogue"), (7, "contract"))
+        ]
+        prices = PriceBook(rates=tuple(rows))
+        for provider, nanos in (("openai", 7), ("azure", 10)):
+            call = Call(provider, ("gpt-5",), NOON, {"input": 1_000_000})
+            priced = price_call(prices, call)
+            assert priced.cost_nanos == nanos
+            assert (priced.price_basis == "contract") == (provider == "openai")
 
     def test_another_provider_is_never_tried(self) -> None:
         assert book(("openai", "gpt-5", {"equals": "gpt-5"})).resolve("groq", ["gpt-5"]) is None

@@ -90,6 +90,8 @@ class TestLines:
             ("requests", 1),
         ]
         assert priced(book, **M, usage={"input": 9, "requests": 3}).lines[1].quantity == 3
+        sized = priced(book, **M, usage={"input": 9, "requests_low": 1})
+        assert [line.unit for line in sized.lines] == ["input", "requests_low"]
         assert priced(book, **M, usage={}).lines == []
 
     def test_less_than_the_minimum_is_charged_as_the_minimum_and_flagged(self) -> None:
@@ -284,7 +286,12 @@ class TestProviderStated:
             "provider_stated",
             "exact",
         )
-        assert cost.flags == ("unknown_model",)
+        assert cost.flags == ("unknown_model", "unpriced_line")
+
+    def test_a_line_without_a_rate_shows_and_changes_nothing_else(self) -> None:
+        cost = priced(usage={"input": 1000, "odd": 1}, provider_cost_nanos=3_000_000)
+        assert (cost.flags, cost.price_basis) == (("unpriced_line",), "provider_stated")
+        assert (cost.cost_nanos, cost.price_confidence) == (3_000_000, "exact")
 
     def test_estimated_usage_proves_no_drift(self) -> None:
         cost = priced(usage={"input": 1}, usage_source="estimated", provider_cost_nanos=9)

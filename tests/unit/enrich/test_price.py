@@ -24,7 +24,7 @@ MODELS = (
     ("google", "gemini-2.5-pro"), ("vertex", "publishers/google/models/gemini-2.5-flash"),
     ("deepseek", "deepseek-v4-flash"), ("xai", "grok-4.3"), ("perplexity", "sonar"),
     ("aws", "eu.anthropic.claude-haiku-4-5-20251001-v1:0"), (None, None), ("azure", "ours"),
-    ("vllm", "llama"),
+    ("vllm", "llama"), ("openrouter", "x-ai/grok-4"), ("openrouter", "acme/new:free"),
 )  # fmt: skip
 
 
@@ -77,7 +77,10 @@ def random_event(dice: random.Random) -> dict[str, Any]:
     if dice.random() < 0.9:
         fields |= {unit: dice.choice((0, 0, 7, dice.randrange(300_000))) for unit in EVENT_UNITS}
     if dice.random() < 0.3:
-        names = ("web_search", "input_audio", "requests", "input_image", "input_cache_write", "odd")
+        names = (
+            "web_search", "input_audio", "requests", "input_image", "input_cache_write", "odd",
+            "requests_low",
+        )  # fmt: skip
         fields["other_units"] = {
             name: dice.choice((0, 1, dice.randrange(250_000))) for name in dice.sample(names, 2)
         }
@@ -166,6 +169,10 @@ class TestKnownTotals:
         assert (row["cost_nanos"], row["price_basis"]) == (6 * USD, "provider_stated")
         assert row["price_flags"] == ["price_drift"]
         assert row["lines"][-1]["unit"] == "provider_adjustment"
+
+    def test_a_line_without_a_rate_shows_beside_a_stated_cost(self, catalogue: PriceBook) -> None:
+        row = self.cost(catalogue, input=1, other_units={"odd": 1}, provider_cost_nanos=7)
+        assert (row["price_basis"], row["price_flags"]) == ("provider_stated", ["unpriced_line"])
 
 
 class TestSelling:

@@ -156,3 +156,10 @@ def test_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert run({"a": entry()}).compared == 0
     with pytest.raises(TooLargeError):
         run({"a": entry(), "b": entry()})
+
+
+@pytest.mark.parametrize("price", ["1e999999", "1e-999999", "-1", "1001"])
+def test_a_price_that_is_none_is_left_out(price: str) -> None:
+    text = f'{{"gpt": {{"litellm_provider": "openai", "input_cost_per_token": {price}}}}}'
+    read = read_litellm(text.encode())
+    assert compare(BOOK, read, at=NOW, tolerance_percent=1).differences == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import itertools
 from typing import Any
 
@@ -513,3 +515,24 @@ def test_any_sell_row_survives_a_round_trip(unit: str, out: Any, amount: int, fo
 def test_no_bytes_raise_anything_but_a_refusal(content: bytes, form: str) -> None:
     with contextlib.suppress(PriceFileError):
         read_file(content, form)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "'=1", "''+1", "'x", "x=1"])
+def test_a_spreadsheet_never_runs_a_cell_of_an_export(text: str) -> None:
+    row = RateRow.make("p", "m", "input", 5, layer="override", source=text)
+    written = write_file([row], [], [], form="csv")
+    cells = [cell for line in csv.reader(io.StringIO(written)) for cell in line]
+    assert not [cell for cell in cells if cell[:1] in {"=", "+", "-", "@"}]
+    assert rows(written, "csv")[0] == [row]
+
+
+def test_an_alias_that_is_withdrawn_does_not_stay_with_others_of_its_model() -> None:
+    kept, gone = (
+        ModelRow("openai", "gpt", f'{{"equals":"{name}"}}', layer="override")
+        for name in ("kept", "gone")
+    )
+    book = PriceBook((kept, gone), (RateRow.make("openai", "gpt", "input", 1),))
+    new = {"aliases": [{"provider": "openai", "name": "new", "model": "gpt"}]}
+    change = read_change(new, "json", book, at=NOW, withdrawn=(model_id(gone),))
+    assert {row.match for row in change.models} == {'{"equals":"new"}', kept.match}
+    assert change.withdrawn == (model_id(gone),)

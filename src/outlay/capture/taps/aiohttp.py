@@ -3,7 +3,8 @@
 It joins each call as the innermost middleware, so that redirects and the caller's own retrying
 middlewares are seen one by one. The caller gets the same response and reader objects; only the
 reader's class is replaced by a subclass that lets the attempt see what is read. The usage chunk
-of a stream is not asked for here: a reader cannot keep bytes back from its caller.
+of a stream is not asked for here: a reader cannot keep bytes back from its caller. Websockets are
+`aiohttp_socket`'s.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from typing import Any, Final
 from outlay.capture.attempt import Attempt
 from outlay.capture.guard import caught, warn_once
 from outlay.capture.runtime import Runtime, active
+from outlay.capture.taps import aiohttp_socket
 from outlay.capture.taps.shared import (
     MARK,
     begin,
     body_bytes,
-    inside,
     is_answer,
+    is_inside,
     mark,
     picked,
     restore,
@@ -36,6 +38,7 @@ _CLOSED_BY_CALLER: Final = "ClientConnectionError"
 def install(module: ModuleType) -> None:
     """Tap `aiohttp`; a second time does nothing."""
     session = module.ClientSession
+    aiohttp_socket.install(session)
     if hasattr(session._request, MARK):  # noqa: SLF001
         return
     if "middlewares" not in inspect.signature(session._request).parameters:  # noqa: SLF001
@@ -49,13 +52,14 @@ def install(module: ModuleType) -> None:
 def remove(module: ModuleType) -> None:
     """Take the tap off again, where nobody wrapped it since."""
     restore(module.ClientSession, "_request")
+    aiohttp_socket.remove(module.ClientSession)
 
 
 def _tapped(original: Callable[..., Any], tee: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     async def _request(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
-        if runtime is None or inside.get():
+        if runtime is None or is_inside():
             return await original(*args, **kwargs)
         return await original(*args, **_joined(runtime, args, kwargs, tee))
 

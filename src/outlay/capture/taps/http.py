@@ -15,7 +15,16 @@ from typing import Any, Final
 from outlay.capture.attempt import Attempt
 from outlay.capture.guard import caught
 from outlay.capture.runtime import Runtime, active
-from outlay.capture.taps.shared import MARK, begin, inside, is_answer, mark, picked, restore
+from outlay.capture.taps.shared import (
+    MARK,
+    begin,
+    begin_send,
+    is_answer,
+    is_inside,
+    mark,
+    picked,
+    restore,
+)
 
 MAX_FORM_FIELDS: Final = 64
 """Fields of a multipart upload that are looked at."""
@@ -43,19 +52,19 @@ def _tapped(original: Callable[..., Any], request_class: Any, tee: Any) -> Calla
     @functools.wraps(original)
     def send(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
-        if runtime is None or inside.get():
+        if runtime is None or is_inside():
             return original(*args, **kwargs)
         sending = _Sending.begin(runtime, args, kwargs, request_class)
         if sending is None:
             return original(*args, **kwargs)
-        token = inside.set(True)
+        on_its_way = begin_send()
         try:
             response = original(*sending.args, **sending.kwargs)
         except BaseException as error:
             sending.failed(error)
             raise
         finally:
-            inside.reset(token)
+            on_its_way.over = True
         sending.answered(response, tee)
         return response
 
@@ -66,19 +75,19 @@ def _tapped_async(original: Callable[..., Any], request_class: Any, tee: Any) ->
     @functools.wraps(original)
     async def send(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
-        if runtime is None or inside.get():
+        if runtime is None or is_inside():
             return await original(*args, **kwargs)
         sending = _Sending.begin(runtime, args, kwargs, request_class)
         if sending is None:
             return await original(*args, **kwargs)
-        token = inside.set(True)
+        on_its_way = begin_send()
         try:
             response = await original(*sending.args, **sending.kwargs)
         except BaseException as error:
             sending.failed(error)
             raise
         finally:
-            inside.reset(token)
+            on_its_way.over = True
         sending.answered(response, tee)
         return response
 

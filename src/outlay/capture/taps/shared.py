@@ -1,8 +1,8 @@
 """What the taps share: who meters a call when clients stack, and what of a message they hand over.
 
 A client that sends through another one (an SDK's transport over aiohttp, say) is metered by the
-outermost tap: it sets `inside`, and every tap further in lets the call pass. It touches no client
-library.
+outermost tap: it says `begin_send`, and every tap further in lets the call pass. It touches no
+client library.
 """
 
 from __future__ import annotations
@@ -17,11 +17,35 @@ from outlay.capture.runtime import Runtime
 from outlay.wire.base import Request
 from outlay.wire.registry import Route
 
-inside: Final[ContextVar[bool]] = ContextVar("outlay_inside_send", default=False)
-"""Set while a metered call is on its way: the clients under it are part of the same attempt."""
+
+class Send:
+    """A metered call on its way: the clients under it are part of the same attempt."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+        """Whoever began it sets this. Tasks begun inside have copied the context, and may live on
+        and make calls of their own."""
+
+
+_send: Final[ContextVar[Send | None]] = ContextVar("outlay_send", default=None)
 
 MARK: Final = "__outlay_tap__"
 """The attribute that tells a tapped function."""
+
+
+def begin_send() -> Send:
+    """Say that a metered call is on its way from here on, until its `over` is set."""
+    send = Send()
+    _send.set(send)
+    return send
+
+
+def is_inside() -> bool:
+    """Tell whether the running code is part of a metered call."""
+    send = _send.get()
+    return send is not None and not send.over
 
 
 def mark(tapped: Any) -> Any:

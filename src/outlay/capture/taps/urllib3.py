@@ -19,8 +19,8 @@ from outlay.capture.taps.shared import (
     MARK,
     begin,
     body_bytes,
-    inside,
     is_answer,
+    is_inside,
     mark,
     picked,
     restore,
@@ -54,7 +54,7 @@ def _tapped(original: Callable[..., Any], response_class: Any) -> Callable[..., 
     @functools.wraps(original)
     def _make_request(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
-        if runtime is None or inside.get():
+        if runtime is None or is_inside():
             return original(*args, **kwargs)
         sending = _Sending.begin(runtime, args, kwargs)
         if sending is None:

@@ -20,14 +20,17 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from outlay.core import units
-from outlay.core.match import canonical_clause, canonical_provider
+from outlay.core.match import FREE_VARIANT, ROUTER, canonical_clause, canonical_provider
 from outlay.core.money import NANOS_PER_USD, RATE_SCALE
 from outlay.core.prices import ModelRow, PriceBook, RateRow
 from outlay.errors import UnavailableError
 from outlay.store.books.change import cut_row, rate_key, span
 from outlay.store.books.corrections import corrections
+from outlay.store.books.corrections_router import router_names
 
 PACKAGE: Final = "genai-prices"
+MAX_PRICE: Final = 1_000_000
+"""Dollars that a price of the catalogue may be, for whatever it is for; beyond it is a slip."""
 
 _TOKENS: Final = 1_000_000
 _MODALITIES: Final = ("", *(f"_{name}" for name in units.MODALITIES))
@@ -134,9 +137,12 @@ def read_catalogue(
     for provider in providers:
         owner = canonical_provider(provider.id)
         for model in provider.models:
+            rows = list(_model_rates(owner, model, source, report))
+            if not rows and owner == ROUTER and model.id.endswith(FREE_VARIANT):
+                continue  # `core.names` knows it by its suffix, as a model at 0
             clause = canonical_clause(_clause(model.match))
             models.append(ModelRow(owner, model.id, clause, source=source))
-            for row in _model_rates(owner, model, source, report):
+            for row in rows:
                 rates.setdefault(row.rate_id, row)
     rates = {row.rate_id: row for row in _one_at_a_time(rates.values())}
     report.models = len(models)
@@ -144,7 +150,7 @@ def read_catalogue(
     for row in list(corrections(tuple(rates.values()))):
         report.corrections += row.rate_id not in rates
         rates.setdefault(row.rate_id, row)
-    return PriceBook(tuple(models), tuple(rates.values())), report
+    return PriceBook((*models, *router_names(models)), tuple(rates.values())), report
 
 
 def _one_at_a_time(rates: Iterable[RateRow]) -> Iterator[RateRow]:
@@ -278,6 +284,9 @@ def _rows(
             report.skipped[f"second price for {unit}"] += 1
             continue
         for start, amount in _bands(price):
+            if not (amount.is_finite() and 0 <= amount <= MAX_PRICE):
+                report.skipped[f"absurd price of {unit}"] += 1
+                continue
             nanos = _nanos_per_million(amount, per, report)
             yield RateRow.make(
                 provider, model, unit, nanos, min_context=start, source=source, **values

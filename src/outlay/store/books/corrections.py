@@ -1,19 +1,22 @@
 """What the catalogue is known to lack or to have wrong, as rows with the source of each fact.
 
 Each correction is worked out from the catalogue's own rows, so that it follows their changes, and
-falls away by itself where the catalogue has come to say the same.
+falls away by itself where the catalogue has come to say the same. What is less than certain says
+so in its source. What OpenRouter sells is in `corrections_router`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from outlay.core import units
 from outlay.core.prices import RateRow
-from outlay.store.books.change import Span, overlap, span
+from outlay.store.books.correction_rows import LAYER, Listed, like, micros, within
+from outlay.store.books.corrections_router import HALVED_FLASH, router_corrections
 
-LAYER: Final = "correction"
+A_THOUSAND: Final = 1_000_000_000_000
+"""Nano-dollars for a million at a dollar a thousand."""
 
 US_ONLY_MODELS: Final = (
     "claude-fable-5", "claude-fable-5-1", "claude-fable-5-2", "claude-haiku-5-5",
@@ -32,25 +35,107 @@ ELEVEN_TENTHS: Final = (11, 10)
 
 WEB_FETCH_SOURCE: Final = "platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool"
 
-SOL: Final = "gpt-5.6-sol"
-SOL_SOURCE: Final = (
-    "OpenRouter passes OpenAI's price on, as billed in August 2026; the catalogue's row is flex"
+_TOOLS_SOURCE: Final = "docs.x.ai/developers/pricing; exact in every bill of 2026 seen"
+ATTACHMENT_SOURCE: Final = (
+    "billed at $5 a thousand on 2026-01-14 and 2026-08-15; docs.x.ai/developers/pricing says $10 "
+    "(uncertain)"
 )
-"""Seen: 8 + 4012 written + 5 out were billed $0.025265, which is 5 / 6.25 / 30 a million."""
+XAI_TOOLS: Final[Mapping[str, tuple[int, str]]] = {
+    units.WEB_SEARCH: (5 * A_THOUSAND, _TOOLS_SOURCE),
+    units.SOCIAL_SEARCH: (5 * A_THOUSAND, _TOOLS_SOURCE),
+    units.CODE_EXECUTION: (5 * A_THOUSAND, _TOOLS_SOURCE),
+    units.FILE_SEARCH: (5 * A_THOUSAND // 2, _TOOLS_SOURCE),
+    units.ATTACHMENT_SEARCH: (5 * A_THOUSAND, ATTACHMENT_SOURCE),
+}
+"""What xAI charges for the tools it runs, the same with every model."""
+
+RETIRED: Final = (
+    "grok-4-fast-reasoning", "grok-4-fast-non-reasoning", "grok-4-1-fast-reasoning",
+    "grok-4-1-fast-non-reasoning", "grok-4-0709", "grok-code-fast-1", "grok-3",
+)  # fmt: skip
+RETIRED_FROM: Final = micros("2026-05-15T19:00:00+00:00")
+"""Noon in California, from when these names are answered and billed as grok-4.3."""
+BILLED_RETIRED: Final = ("grok-4-fast-reasoning", "grok-4-fast-non-reasoning")
+RETIRED_SOURCE: Final = (
+    "docs.x.ai/developers/migration/may-15-retirement: redirected and billed as grok-4.3"
+)
+
+AZURE_SOURCE: Final = (
+    "Azure serves grok-4-1-fast on under its own name (theopenco/llmgateway#2172); the others, and "
+    "that its price stays, are uncertain"
+)
+
+GROK_4_5_UNTIL: Final = micros("2026-07-30T00:00:00+00:00")
+GROK_4_5_SOURCE: Final = (
+    "billed on 2026-07-08 to the last digit; the day of the change by anomalyco/models.dev#3865 "
+    "(uncertain)"
+)
+GROK_4_5_LONG_SOURCE: Final = "twice the price of the lower band, by LiteLLM#36413 (uncertain)"
+
+FLASH_UNTIL: Final = micros("2026-08-13T00:00:00+00:00")
+FLASH_SOURCE: Final = (
+    "Google's page listed it on 2026-08-08 (openonion/connectonion#745), half of it on 2026-08-13 "
+    "(theopenco/llmgateway#3593); genai-prices#564 takes the half for the price from the start "
+    "(uncertain)"
+)
+
+_BY_SIZE: Final[Mapping[str, tuple[int, int, int]]] = {
+    "sonar": (5, 8, 12), "sonar-pro": (6, 10, 14), "sonar-reasoning": (5, 8, 12),
+    "sonar-reasoning-pro": (6, 10, 14), "sonar-deep-research": (0, 0, 0),
+}  # fmt: skip
+"""Perplexity's fee for a thousand requests by the size of the search context: low, medium, high."""
+_SONAR_PAGES: Final = "Perplexity's pages of sonar and sonar-pro in 2025"
+SONAR_SOURCES: Final[Mapping[str, str]] = {
+    "sonar": f"{_SONAR_PAGES}; the low one in three bills of 2025",
+    "sonar-pro": f"{_SONAR_PAGES}; no bill of it seen",
+    "sonar-deep-research": "Perplexity charges its searches, and nothing for a request",
+}
+THIRD_PARTIES: Final = "fees as of the model without reasoning, by third parties (uncertain)"
+
+IMAGE_MODELS: Final = (
+    "gpt-image-1", "gpt-image-1-mini", "gpt-image-2", "gpt-image-2.5-flare",
+    "gpt-image-2.5-sunburst",
+)  # fmt: skip
+IMAGE_SOURCE: Final = (
+    "developers.openai.com/api/docs/models: all output of the model is image tokens, at the price "
+    "that the catalogue states as output"
+)
+SPEECH_MODELS: Final = (
+    ("openai", "gpt-4o-mini-tts", "developers.openai.com/api/docs/models/gpt-4o-mini-tts"),
+    *(
+        ("google", model, "ai.google.dev/gemini-api/docs/pricing")
+        for model in (
+            "gemini-2.5-flash-lite-preview-tts", "gemini-2.5-flash-tts", "gemini-2.5-pro-tts",
+            "gemini-3.1-flash-tts-preview", "gemini-3.8-flash-lite-tts", "gemini-3.8-flash-tts",
+        )
+    ),
+)  # fmt: skip
+SPEECH_SOURCE: Final = (
+    "all output of the model is audio tokens, at the price that the catalogue states as output"
+)
 
 
 def corrections(rates: Sequence[RateRow]) -> Iterator[RateRow]:
     """Yield the corrections of a catalogue's rates."""
-    listed = frozenset(row.model for row in rates if row.provider == "google")
+    listed = Listed(rates)
+    yield from _claude(rates, listed)
+    yield from _xai(listed)
+    yield from _dated(listed)
+    yield from _sonar(listed)
+    yield from _media(listed)
+    yield from router_corrections(listed)
+
+
+def _claude(rates: Sequence[RateRow], listed: Listed) -> Iterator[RateRow]:
+    google = frozenset(listed.models("google"))
     for row in rates:
         if row.provider == "anthropic":
             yield from _anthropic(row)
-            if row.model in REGIONAL_MODELS and row.model not in listed:
+            if row.model in REGIONAL_MODELS and row.model not in google:
                 # Sold on Vertex at the maker's price; no row of Google's own would say so.
                 yield from _dearer(row, REGIONAL_SOURCE, "regional", host_class="vertex")
         elif row.provider == "google" and row.model in REGIONAL_MODELS:
             yield from _dearer(row, REGIONAL_SOURCE, "regional")
-    yield from _openrouter(rates)
 
 
 def _anthropic(row: RateRow) -> Iterator[RateRow]:
@@ -71,52 +156,51 @@ def _dearer(
     nanos, rest = divmod(row.nanos_per_million * up, down)
     if rest == 0 and (units.is_input(row.unit) or units.is_output(row.unit)):
         where = {"region_class": region_class, "host_class": host_class or row.host_class}
-        yield _like(row, row.provider, row.model, nanos, source, span(row), **where)
+        yield like(row, source, nanos_per_million=nanos, **where)
 
 
-def _openrouter(rates: Sequence[RateRow]) -> Iterator[RateRow]:
-    """Yield OpenAI's price where OpenRouter's row is its half, the price of the flex tier."""
-    makers = [r for r in rates if (r.provider, r.model) == ("openai", SOL) and _standard(r)]
-    for row in rates:
-        if (row.provider, row.model) != ("openrouter", f"openai/{SOL}") or not _standard(row):
+def _xai(listed: Listed) -> Iterator[RateRow]:
+    """Yield the tools of every model, and what retired names are billed as."""
+    for model in listed.models("xai"):
+        for unit, (nanos, source) in XAI_TOOLS.items():
+            yield from listed.missing("xai", model, unit, nanos, source)
+    for model in RETIRED:
+        own = listed.standard("xai", model)
+        if not own or any(row.valid_from is not None for row in own):
+            continue  # the catalogue does not have it, or knows of a change itself
+        seen = "; billed so since" if model in BILLED_RETIRED else "; no bill of it seen"
+        for row in listed.rows("xai", "grok-4.3"):
+            yield from within(row, (RETIRED_FROM, None), RETIRED_SOURCE + seen, model=model)
+        for row in own:
+            yield like(row, AZURE_SOURCE, host_class="azure", valid_from=RETIRED_FROM)
+
+
+def _dated(listed: Listed) -> Iterator[RateRow]:
+    """Yield what prices were before they changed."""
+    short, long = (units.CACHE_READ, 300_000_000), (units.CACHE_READ, 600_000_000)
+    for changes, source in (
+        ({short: 500_000_000}, GROK_4_5_SOURCE), ({long: 1_000_000_000}, GROK_4_5_LONG_SOURCE),
+    ):  # fmt: skip
+        yield from listed.before("xai", "grok-4.5", changes, GROK_4_5_UNTIL, source)
+    flash = ("google", "gemini-3.6-flash")
+    yield from listed.before(*flash, HALVED_FLASH, FLASH_UNTIL, FLASH_SOURCE)
+
+
+def _sonar(listed: Listed) -> Iterator[RateRow]:
+    """Yield what a request costs by how much it searches."""
+    for model, fees in _BY_SIZE.items():
+        if not listed.rows("perplexity", model):
             continue
-        for made in makers:
-            same = (row.unit, row.min_context) == (made.unit, made.min_context)
-            half = 2 * row.nanos_per_million == made.nanos_per_million
-            if same and overlap(span(row), span(made)) and (half or _flex(row, rates)):
-                shared = _shared(span(row), span(made))
-                nanos = made.nanos_per_million
-                yield _like(row, row.provider, row.model, nanos, SOL_SOURCE, shared)
+        source = SONAR_SOURCES.get(model, THIRD_PARTIES)
+        for size, fee in zip(units.REQUEST_SIZES, fees, strict=True):
+            unit = f"{units.REQUESTS}_{size}"
+            yield from listed.missing("perplexity", model, unit, fee * A_THOUSAND, source)
 
 
-def _standard(row: RateRow) -> bool:
-    return not (row.tier or row.batch or row.speed or row.window or row.region_class)
-
-
-def _flex(row: RateRow, rates: Sequence[RateRow]) -> bool:
-    """Tell whether a row says what OpenAI's flex tier costs."""
-    return any(
-        (r.provider, r.model, r.tier, r.unit, r.min_context)
-        == ("openai", SOL, "flex", row.unit, row.min_context)
-        and r.nanos_per_million == row.nanos_per_million
-        for r in rates
-    )
-
-
-def _shared(one: Span, other: Span) -> Span:
-    starts = [start for start in (one[0], other[0]) if start is not None]
-    ends = [end for end in (one[1], other[1]) if end is not None]
-    return max(starts, default=None), min(ends, default=None)
-
-
-def _like(
-    row: RateRow, provider: str, model: str, nanos: int, source: str, valid: Span, **where: Any
-) -> RateRow:
-    conditions: dict[str, Any] = {
-        "host_class": row.host_class, "region_class": row.region_class, "tier": row.tier,
-        "batch": row.batch, "speed": row.speed, "min_context": row.min_context,
-        "window": row.window, "valid_from": valid[0], "valid_to": valid[1],
-    }  # fmt: skip
-    return RateRow.make(
-        provider, model, row.unit, nanos, layer=LAYER, source=source, **{**conditions, **where}
-    )
+def _media(listed: Listed) -> Iterator[RateRow]:
+    for model in IMAGE_MODELS:
+        unit = f"{units.OUTPUT}_image"
+        yield from listed.stated_as("openai", model, unit, units.OUTPUT, IMAGE_SOURCE)
+    for provider, model, page in SPEECH_MODELS:
+        unit, source = f"{units.OUTPUT}_audio", f"{page}: {SPEECH_SOURCE}"
+        yield from listed.stated_as(provider, model, unit, units.OUTPUT, source)

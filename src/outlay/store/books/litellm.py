@@ -23,6 +23,8 @@ from outlay.store.base import Finding
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_ENTRIES: Final = 50_000
+MAX_DOLLARS: Final = 1000
+"""Dollars for one of a unit; more is no price."""
 KIND: Final = "catalogue_drift"
 
 PROVIDERS: Final[Mapping[str, str]] = {
@@ -219,12 +221,15 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[_Price]:
             continue
         if not isinstance(value, Decimal | int):
             continue
-        exact = Decimal(value) * NANOS_PER_USD * RATE_SCALE
-        if not exact.is_finite() or not 0 < exact < 10**18:
+        dollars = Decimal(value)
+        if not dollars.is_finite() or not 0 < dollars < MAX_DOLLARS:
+            continue
+        nanos = round(dollars * NANOS_PER_USD * RATE_SCALE)
+        if not nanos:
             continue
         band = int(parsed["band"] or 0) * 1000
         kind = parsed["kind1"] or parsed["kind2"] or ""
-        yield _Price(key, unit, round(exact), band + 1 if band else 0, kind)
+        yield _Price(key, unit, nanos, band + 1 if band else 0, kind)
 
 
 def _ours(book: PriceBook, found: Resolution, price: _Price, at: int) -> RateRow | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from outlay.core.event import MAX_COUNT
 from outlay.core.match import compile_clause
 from outlay.core.prices import ModelRow, RateRow, parse_window
 from outlay.core.sell import SellRow
@@ -18,6 +19,8 @@ MAX_CHANGE_ROWS: Final = 20_000
 """Rows of one change, each kind counted."""
 MAX_RATE: Final = 10**18
 """Nano-dollars per million units: a thousand dollars for one unit."""
+MAX_CLAUSE_CHARACTERS: Final = 4096
+"""Characters of a model row's match clause."""
 _RATE_TEXTS: Final = ("host_class", "region_class", "tier", "speed", "tenant", "source")
 _SELL_TEXTS: Final = ("plan", "feature", "provider", "model", "source")
 _OUTS: Final = ("nanos", "credits")
@@ -63,9 +66,15 @@ def check_rate(row: RateRow, where: str) -> None:
         _check_count(getattr(row, name), f"{where}.{name}")
     if row.window:
         try:
-            parse_window(row.window)
+            spans = parse_window(row.window)
         except ValueError as error:
             raise BadRequestError(f"{error}.", where=f"{where}.window") from error
+        if not spans:
+            raise BadRequestError(
+                "The window ends when it begins, so it never holds; a whole day is "
+                "00:00:00-24:00:00.",
+                where=f"{where}.window",
+            )
     _check_layer(row.layer, where)
     if row.tenant:
         check_tenant_id(row.tenant)
@@ -85,6 +94,11 @@ def check_model(row: ModelRow, where: str) -> None:
     for name in ("family", "source", "region_class"):
         check_text(getattr(row, name), f"{where}.{name}")
     _check_layer(row.layer, where)
+    if len(row.match) > MAX_CLAUSE_CHARACTERS:
+        raise BadRequestError(
+            f"A match clause has at most {MAX_CLAUSE_CHARACTERS} characters.",
+            where=f"{where}.match",
+        )
     try:
         compile_clause(row.match)
     except ValueError as error:
@@ -127,8 +141,10 @@ def _check_amount(value: Any, where: str) -> None:
 
 
 def _check_count(value: Any, where: str) -> None:
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise BadRequestError("A count is a whole number from 0 on.", where=where)
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise BadRequestError(
+            f"A count is a whole number from 0 to {MAX_COUNT}, as in an event.", where=where
+        )
 
 
 def _check_span(row: RateRow | SellRow, where: str) -> None:

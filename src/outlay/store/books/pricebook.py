@@ -63,6 +63,15 @@ def rates(connection: sa.Connection, rate_ids: Collection[str]) -> dict[str, Rat
     return found
 
 
+def rates_by_hand(connection: sa.Connection) -> frozenset[str]:
+    """Return the ids of the rates believed now that a change wrote, not a catalogue."""
+    table = RATE_ROWS
+    statement = sa.select(table.c.rate_id).where(
+        table.c.superseded_at.is_(None), table.c.by_hand.is_(sa.true())
+    )
+    return frozenset(connection.scalars(statement))
+
+
 def history(
     connection: sa.Connection, provider: str, model: str, *, limit: int
 ) -> tuple[list[RateRow], list[ModelRow]]:

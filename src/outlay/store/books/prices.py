@@ -38,6 +38,11 @@ class PriceBooks:
         with self._database.read() as connection:
             return pricebook.rates(connection, rate_ids)
 
+    def rates_by_hand(self) -> frozenset[str]:
+        """Return the ids of the rates believed now that a change wrote, not a catalogue."""
+        with self._database.read() as connection:
+            return pricebook.rates_by_hand(connection)
+
     def sells(self, *, known_at: int | None = None) -> list[SellRow]:
         """Return the sell rows as believed at a time, or now."""
         with self._database.read() as connection:

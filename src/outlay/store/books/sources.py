@@ -61,7 +61,7 @@ def from_export(content: bytes, *, day: str) -> Source:
         if not isinstance(raw, list):
             raise TypeError("a list of providers is expected")
         providers = load(raw)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadRequestError(
             f"This is not {PACKAGE}'s export of its data.",
             where="body",

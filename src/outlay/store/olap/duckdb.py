@@ -177,7 +177,9 @@ class DuckDbStore:
         for step in duckdb_scan.steps(found):
             with self._snapshot() as cursor:
                 events = duckdb_scan.read(cursor, step, self._chunks)
-                yield events, duckdb_scan.adjustments(cursor, events, self._chunks)
+                adjustments = duckdb_scan.adjustments(cursor, events, self._chunks)
+            # The caller takes its time: no snapshot is held open meanwhile.
+            yield events, adjustments
 
     def matching(self, which: EventFilter) -> int:
         """Return how many usage events a filter finds."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from outlay.core.rollup import PRICED_LATE
 from outlay.store.base import EventFilter, UnpricedGroup
-from outlay.store.olap.chunks import ChunkFiles
+from outlay.store.olap.chunks import CHUNK_ROWS, ChunkFiles
 from outlay.store.olap.duckdb_schema import DETAIL, KEPT
 from outlay.store.olap.duckdb_sql import MODEL, timestamp
 from outlay.stream.columns import ENRICHED_SCHEMA
@@ -24,8 +24,11 @@ from outlay.stream.columns import ENRICHED_SCHEMA
 if TYPE_CHECKING:
     import duckdb
 
-CHUNKS_AT_ONCE: Final = 8
-"""Chunks of details in one step: at most this many times `chunks.CHUNK_ROWS` events."""
+EVENTS_AT_ONCE: Final = 8 * CHUNK_ROWS
+"""Events in one step: what is held in memory at once."""
+CHUNKS_AT_ONCE: Final = 1024
+"""Chunks of details read in one step. Light traffic makes chunks of a few events each, so steps
+are measured in events first."""
 
 _NAMES: Final = ", ".join(f'"{name}"' for name in KEPT)
 _ROWS: Final = f"SELECT {_NAMES}, chunk, pos FROM events WHERE "
@@ -88,8 +91,16 @@ def steps(
     found: Sequence[tuple[int, npt.NDArray[np.int64]]],
 ) -> Iterator[Sequence[tuple[int, npt.NDArray[np.int64]]]]:
     """Cut addresses into steps of a bounded size."""
-    for first in range(0, len(found), CHUNKS_AT_ONCE):
-        yield found[first : first + CHUNKS_AT_ONCE]
+    step: list[tuple[int, npt.NDArray[np.int64]]] = []
+    events = 0
+    for address, places in found:
+        if step and (events + len(places) > EVENTS_AT_ONCE or len(step) == CHUNKS_AT_ONCE):
+            yield step
+            step, events = [], 0
+        step.append((address, places))
+        events += len(places)
+    if step:
+        yield step
 
 
 def read(

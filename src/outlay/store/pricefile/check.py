@@ -7,7 +7,7 @@ million). Whoever means it says so by force.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from outlay.core.prices import ModelRow, PriceBook, RateRow
@@ -51,7 +51,7 @@ def check_values(file: PriceFile, book: PriceBook, problems: Problems, *, at: in
         _check_alias(placed, book, priced, models, problems)
 
 
-def change_of(file: PriceFile, book: PriceBook, withdrawn: Iterable[str] = ()) -> PriceChange:
+def change_of(file: PriceFile, book: PriceBook, withdrawn: Sequence[str] = ()) -> PriceChange:
     """Return the change that a file asks for.
 
     An alias takes the place of one of the same name; other aliases of its model stay.
@@ -61,7 +61,7 @@ def change_of(file: PriceFile, book: PriceBook, withdrawn: Iterable[str] = ()) -
     keys = {model_key(row) for row in new}
     old = [row for row in book.models if row.layer == OVERRIDE]
     moved = [row for row in old if (row.provider, row.match) in names]
-    leaving = set(moved)
+    leaving = {*moved, *(row for row in old if model_id(row) in set(withdrawn))}
     stay = [row for row in old if row not in leaving and model_key(row) in keys]
     gone = [model_id(row) for row in moved if model_key(row) not in keys]
     return PriceChange(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,6 +22,8 @@ from outlay.store.pricefile.items import (
 )
 
 KIND: Final = "kind"
+_FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
+"""How a cell begins that a spreadsheet would run, or that has been kept from it."""
 COLUMNS: Final = (KIND, *dict.fromkeys(name for fields in FIELDS.values() for name in fields))
 """Every column that a CSV price file may have."""
 
@@ -41,7 +44,7 @@ def read_csv(text: str, problems: Problems) -> list[Item]:
             problems.add(line, "", f"The row has {len(row)} values for {len(names)} columns.")
             continue
         cells = {
-            name: Cell(value.strip(), line)
+            name: Cell(unguarded(value.strip()), line)
             for name, value in zip(names, row, strict=False)
             if value.strip()
         }
@@ -49,6 +52,16 @@ def read_csv(text: str, problems: Problems) -> list[Item]:
         if item is not None:
             items.append(item)
     return items
+
+
+def guarded(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula; `unguarded` takes it back."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Return what was written by `guarded`."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def _rows(text: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:

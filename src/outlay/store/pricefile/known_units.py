@@ -9,6 +9,7 @@ from outlay.core import units
 
 _FEES: Final = (
     "requests", "web_search", "web_fetch", "file_search", "social_search", "code_execution",
+    "attachment_search", *(f"{units.REQUESTS}_{size}" for size in units.REQUEST_SIZES),
     "text_messages", "images", "characters", "audio_seconds", "video_seconds", "pages",
     "annotated_pages", "search_units", "classifications", "text_units", "duration_ms",
     "gpu_seconds", "tool_calls", "vector_queries", "container_sessions",

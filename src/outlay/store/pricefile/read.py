@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from outlay.core.prices import PriceBook
 from outlay.store.base import PriceChange
@@ -13,8 +13,6 @@ from outlay.store.pricefile.items import Item, Problems, decoded
 from outlay.store.pricefile.json_items import read_json
 from outlay.store.pricefile.rows import PriceFile, read_rows
 from outlay.store.pricefile.yaml_items import read_yaml
-
-FORMATS: Final = ("yaml", "csv")
 
 
 def read_change(

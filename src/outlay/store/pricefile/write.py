@@ -14,7 +14,7 @@ from typing import Final
 from outlay.core import units
 from outlay.core.prices import ModelRow, RateRow
 from outlay.core.sell import CALLS, COST, SellRow
-from outlay.store.pricefile.csv_items import COLUMNS, KIND
+from outlay.store.pricefile.csv_items import COLUMNS, KIND, guarded
 from outlay.store.pricefile.items import ALIAS, FIELDS, RATE, SECTIONS, SELL, UNIT
 from outlay.store.pricefile.known_units import is_known
 from outlay.store.pricefile.values import written_moment, written_number
@@ -158,5 +158,6 @@ def _csv(items: dict[str, list[Fields]]) -> str:
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for kind in (UNIT, RATE, ALIAS, SELL):
-        writer.writerows({KIND: kind, **item} for item in items[kind])
+        for item in items[kind]:
+            writer.writerow({KIND: kind, **{name: guarded(text) for name, text in item.items()}})
     return out.getvalue()

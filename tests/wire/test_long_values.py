@@ -1,4 +1,4 @@
-"""Long strings go, everything else stays, and the chunking does not matter."""
+"""Long values go, everything else stays, and the chunking does not matter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.wire.long_strings import MAX_STRING_BYTES, LongStrings
+from outlay.wire.long_values import (
+    HELD_WHOLE_BYTES,
+    MAX_NUMBERS_BYTES,
+    MAX_STRING_BYTES,
+    Held,
+    LongValues,
+)
 from tests.wire.harness import byte_by_byte, in_chunks, split_at
 
 AT_BOUND = "x" * MAX_STRING_BYTES
@@ -17,8 +23,8 @@ OVER = AT_BOUND + "x"
 
 
 def passed(*chunks: bytes) -> bytes:
-    strings = LongStrings()
-    return b"".join(map(strings.feed, chunks))
+    values = LongValues()
+    return b"".join(map(values.feed, chunks)) + values.flush()
 
 
 @pytest.mark.parametrize(
@@ -46,15 +52,51 @@ def test_a_stream_keeps_its_lines_and_a_lone_quote_ends_with_its_line() -> None:
 
 
 def test_nothing_is_held_of_a_string_that_is_too_long() -> None:
-    strings = LongStrings()
-    strings.feed(b'{"a":"')
+    values = LongValues()
+    values.feed(b'{"a":"')
     for _ in range(10):
-        assert strings.feed(AT_BOUND.encode()) == b""
-    assert len(strings._held) == 0
-    assert strings.feed(b'"}') == b'"}'
+        assert values.feed(AT_BOUND.encode()) == b""
+    assert len(values._held) == 0
+    assert values.feed(b'"}') == b'"}'
 
 
-PIECES = st.sampled_from([b'"', b"\\", b"\n", b"\r", b"a", OVER.encode(), b"{", b"\xff"])
+NUMBERS = b",".join([b"-1.5e-05"] * (MAX_NUMBERS_BYTES // 9)) + b",1234567"
+assert len(NUMBERS) == MAX_NUMBERS_BYTES
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (b'{"a":[' + NUMBERS + b'],"n":1}', b'{"a":[' + NUMBERS + b'],"n":1}'),
+        (b'{"a":[' + NUMBERS + b'8],"n":1}', b'{"a":[],"n":1}'),
+        (b"[[\n  " + NUMBERS + b"\n],[" + NUMBERS + b" ]]", b"[[],[]]"),
+        (b"[" + NUMBERS + b', null, "x", 2]', b'[null, "x", 2]'),
+        (b'{"n":' + b"1" * 2000 + b"}", b'{"n":' + b"1" * 2000 + b"}"),
+    ],
+)
+def test_long_numbers_of_an_array_are_left_out(given: bytes, left: bytes) -> None:
+    assert passed(given) == left
+    assert passed(*in_chunks(given, 7)) == left
+
+
+def test_only_a_large_text_loses_its_long_values() -> None:
+    text = b'{"a":"' + AT_BOUND.encode() * (HELD_WHOLE_BYTES // MAX_STRING_BYTES - 1) + b'"}'
+    pad = b" " * (HELD_WHOLE_BYTES - len(text))
+    for size in (1000, 10**9):
+        held = Held()
+        for chunk in in_chunks(text + pad, size):
+            held.add(chunk)
+        assert held.take() == text + pad
+        for chunk in in_chunks(text + pad + b" ", size):
+            held.add(chunk)
+        assert len(held) < 10_000 + len(pad)
+        assert held.take() == b'{"a":""}' + pad + b" "
+        assert (len(held), held.take()) == (0, b"")
+
+
+PIECES = st.sampled_from(
+    [b'"', b"\\", b"\n", b"\r", b"a", OVER.encode(), b"{", b"\xff", b"[", b"]", b"1,", NUMBERS]
+)
 
 
 @given(st.lists(PIECES, max_size=12).map(b"".join), st.integers(0, 4000), st.integers(1, 700))
