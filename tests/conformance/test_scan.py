@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from outlay.core.rollup import PRICED_LATE
+from outlay.errors import UnavailableError
 from outlay.store.base import EventFilter
 from outlay.store.olap import duckdb_scan, duckdb_schema
 from outlay.store.olap.chunks import CHUNK_ROWS
@@ -188,3 +189,18 @@ def test_chunks_of_light_traffic_are_read_together_and_full_ones_few_at_a_time()
     assert [len(step) for step in duckdb_scan.steps(light)] == [1024, 1024, 952]
     assert [len(step) for step in duckdb_scan.steps(full)] == [8, 8, 4]
     assert list(duckdb_scan.steps([])) == []
+
+
+def test_a_store_that_went_back_takes_no_batch_that_would_leave_a_gap(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path / "o")
+    store.write(events_table(event(1)), offset=1)
+    store._offset = 7  # what a commit that was then lost had shown
+    with pytest.raises(ValueError, match="exactly the columns"), store._recovering():
+        duckdb_schema.check(pa.table({"x": [1]}))
+    assert store.offset() == 1, "only what is in the file counts"
+    with pytest.raises(UnavailableError, match="went back"):
+        store.write(events_table(event(9)), offset=9)
+    assert store.count() == 1
+    store.write(events_table(event(2)), offset=2)
+    assert (store.offset(), store.count()) == (2, 2)
+    store.close()

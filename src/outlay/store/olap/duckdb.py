@@ -87,6 +87,8 @@ class DuckDbStore:
         self._con: duckdb.DuckDBPyConnection | None = None
         self._closed = False
         self._offset = 0
+        self._rewound = False
+        """The file was opened again with a lower offset than was known."""
         self._threshold = CHECKPOINT_LIVE
         self._rollups = duckdb_rollup.Rollups()
         self._chunks = ChunkFiles(Path(f"{self._path}.chunks"))
@@ -98,7 +100,14 @@ class DuckDbStore:
             raise
 
     def offset(self) -> int:
-        """Return the last log offset that is durably in the store."""
+        """Return the last log offset that is durably in the store.
+
+        Raises:
+            UnavailableError: a failure closed the file, and it cannot be opened again yet.
+        """
+        if self._con is None and not self._closed:
+            with self._write_lock:
+                self._connection()
         return self._offset
 
     def published(self) -> int:
@@ -109,6 +118,9 @@ class DuckDbStore:
         """Take events that end at `offset`; see `Sink.write`."""
         with self._write_lock:
             con = self._connection()
+            if self._rewound:
+                self._rewound = False
+                raise UnavailableError("The OLAP store went back: ask for its offset again.")
             if offset <= self._offset:
                 return
             events = duckdb_schema.check(events)
@@ -264,13 +276,14 @@ class DuckDbStore:
             raise
 
     def _undo(self) -> None:
-        """Go back to the committed state; if the connection is lost, open it anew later."""
+        """Go back to what is durable, by opening the file again; if that fails, it is done later.
+
+        What a failed connection shows is not believed: with a full disk DuckDB was seen to report
+        an error of a commit, to show its rows, and to lose them with the next checkpoint.
+        """
+        self._disconnect()
         try:
-            if self._con is None:
-                return
-            with suppress(duckdb.TransactionException):
-                self._con.execute("ROLLBACK")
-            self._load(self._con)
+            self._open()
         except (duckdb.Error, OSError, OutlayError):
             self._disconnect()
 
@@ -328,6 +341,8 @@ class DuckDbStore:
 
     def _load(self, con: duckdb.DuckDBPyConnection) -> None:
         offset, tail = _one(con, "SELECT max(log_offset), max(tail) FROM commits")
+        # Whoever writes next may have asked for the offset before this: it would leave a gap.
+        self._rewound = self._rewound or offset < self._offset
         self._offset = offset
         self._rollups = duckdb_rollup.Rollups.load(con)
         self._chunks.rewind(tail)
