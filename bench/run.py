@@ -20,6 +20,7 @@ def main() -> int:
         ["sdk_overhead.py"],
         ["pricing.py"],
         ["rate_jsonl.py"],
+        ["accuracy.py"],
         ["pipeline.py"],
         ["freshness.py"],
         ["load_events.py", "--events", str(arguments.millions * 1_000_000), "--path", store],
