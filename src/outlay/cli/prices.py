@@ -31,16 +31,16 @@ KnownAt = Annotated[
 Tenant = Annotated[str | None, typer.Option("--tenant", help="As it is for this tenant.")]
 
 _RATE_COLUMNS = [
-    ("provider", "provider"), ("model", "model"), ("unit", "unit"), ("price", "$ per million"),
+    ("provider", "provider"), ("model", "model"), ("unit", "unit"), ("price", "$ / M"),
     ("when", "when"), ("layer", "layer"), ("source", "source"),
 ]  # fmt: skip
 _SHOW_COLUMNS = [
-    ("unit", "unit"), ("price", "$ per million"), ("when", "when"), ("layer", "layer"),
+    ("unit", "unit"), ("price", "$ / M"), ("when", "when"), ("layer", "layer"),
     ("mark", "wins"), ("from", "from"), ("to", "to"), ("source", "source"), ("rate_id", "id"),
 ]  # fmt: skip
 _HISTORY_COLUMNS = [
     ("recorded", "believed from"), ("superseded", "until"), ("unit", "unit"),
-    ("price", "$ per million"), ("when", "when"), ("from", "holds from"), ("to", "to"),
+    ("price", "$ / M"), ("when", "when"), ("from", "holds from"), ("to", "to"),
     ("layer", "layer"), ("source", "source"), ("rate_id", "id"),
 ]  # fmt: skip
 _SELL_COLUMNS = [
@@ -99,11 +99,16 @@ def dress(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("tenant"):
         conditions.append(f"tenant {row['tenant']}")
     row["when"] = ", ".join(conditions)
-    row["from"], row["to"] = (render.moment(row.get(n)) for n in ("valid_from", "valid_to"))
+    row["from"], row["to"] = (_day(row.get(n)) for n in ("valid_from", "valid_to"))
     row["recorded"] = render.moment(row.get("recorded_at"))
     row["superseded"] = render.moment(row.get("superseded_at"))
     row["mark"] = "yes" if row.get("wins") else ""
     return row
+
+
+def _day(micros: int | None) -> str:
+    """Write a time; midnight, as most prices change, as its date."""
+    return render.moment(micros).removesuffix(" 00:00:00")
 
 
 def sell_table(rows: list[dict[str, Any]]) -> Any:
@@ -113,7 +118,7 @@ def sell_table(rows: list[dict[str, Any]]) -> Any:
         who = (("tenant", row["tenant"]), ("plan", row["plan"]), ("feature", row["feature"]))
         row["who"] = ", ".join(f"{name} {value}" for name, value in who if value) or "all"
         row["what"] = "/".join(filter(None, (row["provider"], row["model"]))) or "all"
-        row["from"], row["to"] = (render.moment(row.get(n)) for n in ("valid_from", "valid_to"))
+        row["from"], row["to"] = (_day(row.get(n)) for n in ("valid_from", "valid_to"))
     return render.rows_table(rows, _SELL_COLUMNS)
 
 
