@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 
 from outlay.capture import guard, taps
 from outlay.capture.runtime import activate
@@ -148,3 +150,23 @@ def loopback() -> Iterator[Callable[[Callable[..., Answer]], Loopback]]:
     yield start
     for server in made:
         server.close()
+
+
+@pytest.fixture
+def provider(loopback: Any) -> Any:
+    """A server that answers as OpenAI does."""
+    from tests.guest.replies import Provider  # it builds on this module
+
+    return Provider(loopback)
+
+
+@pytest.fixture
+def pool() -> Iterator[urllib3.PoolManager]:
+    with urllib3.PoolManager(retries=False) as made:
+        yield made
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as made:
+        yield made

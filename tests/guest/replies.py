@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+
+import aiohttp
 
 from tests.guest.bodies import CHAT_BODY, JSON, SSE, openai_stream
 from tests.guest.conftest import Answer, Loopback
@@ -16,6 +19,15 @@ PATH = "/v1/chat/completions"
 BUSY: Answer = (503, {**JSON, "retry-after": "0"}, b'{"error":{"message":"busy","type":"server"}}')
 
 Start = Callable[[Callable[..., Answer]], Loopback]
+Work = Callable[[aiohttp.ClientSession], Awaitable[Any]]
+
+
+def run(work: Work, **more: Any) -> Any:
+    async def main() -> Any:
+        async with aiohttp.ClientSession(**more) as session:
+            return await work(session)
+
+    return asyncio.run(main())
 
 
 class Cut(list[bytes]):

@@ -23,14 +23,7 @@ from tests.guest.bodies import (
     SSE,
     asked,
 )
-from tests.guest.replies import Cut, Paused, Provider, Start
-
-Work = Callable[[aiohttp.ClientSession], Awaitable[Any]]
-
-
-@pytest.fixture
-def provider(loopback: Start) -> Provider:
-    return Provider(loopback)
+from tests.guest.replies import Cut, Paused, Provider, run
 
 
 @pytest.fixture
@@ -38,14 +31,6 @@ def events(provider: Provider) -> Iterator[list[dict[str, Any]]]:
     with capture_events(hosts=provider.hosts) as captured:
         yield captured
     assert tap._followed == {}
-
-
-def run(work: Work, **more: Any) -> Any:
-    async def main() -> Any:
-        async with aiohttp.ClientSession(**more) as session:
-            return await work(session)
-
-    return asyncio.run(main())
 
 
 async def _collect(pieces: Any) -> list[Any]:

@@ -8,7 +8,7 @@ import inspect
 import io
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import aiohttp
@@ -35,14 +35,7 @@ from tests.guest.bodies import (
     asked,
 )
 from tests.guest.conftest import Answer
-from tests.guest.replies import BUSY, PATH, Provider, Start
-
-Work = Callable[[aiohttp.ClientSession], Awaitable[Any]]
-
-
-@pytest.fixture
-def provider(loopback: Start) -> Provider:
-    return Provider(loopback)
+from tests.guest.replies import BUSY, PATH, Provider, Start, run
 
 
 @pytest.fixture
@@ -50,14 +43,6 @@ def events(provider: Provider) -> Iterator[list[dict[str, Any]]]:
     with capture_events(hosts=provider.hosts) as captured:
         yield captured
     assert tap._followed == {}
-
-
-def run(work: Work, **more: Any) -> Any:
-    async def main() -> Any:
-        async with aiohttp.ClientSession(**more) as session:
-            return await work(session)
-
-    return asyncio.run(main())
 
 
 def test_a_call_is_one_event(provider: Provider, events: list[dict[str, Any]]) -> None:

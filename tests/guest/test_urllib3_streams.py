@@ -16,32 +16,15 @@ from urllib3.util import Timeout
 
 from outlay.capture.testing import capture_events
 from tests.guest.bodies import CHAT_BODY, DONE, JSON, PLAIN_CHUNKS, SSE, asked
-from tests.guest.replies import Cut, Paused, Provider, Start
+from tests.guest.replies import Cut, Paused, Provider
 
 SHOWN = b"".join([*PLAIN_CHUNKS, DONE])
-
-
-@pytest.fixture
-def provider(loopback: Start) -> Provider:
-    return Provider(loopback)
 
 
 @pytest.fixture
 def events(provider: Provider) -> Iterator[list[dict[str, Any]]]:
     with capture_events(hosts=provider.hosts) as captured:
         yield captured
-
-
-@pytest.fixture
-def pool() -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager(retries=False) as made:
-        yield made
-
-
-@pytest.fixture
-def session() -> Iterator[requests.Session]:
-    with requests.Session() as made:
-        yield made
 
 
 READS: dict[str, Callable[[Any], Any]] = {

@@ -23,32 +23,15 @@ from outlay.capture.runtime import activate
 from outlay.capture.taps import urllib3 as tap
 from outlay.capture.testing import capture_events
 from tests.guest.bodies import CHAT, SECRET, asked
-from tests.guest.replies import BUSY, Provider, Start
+from tests.guest.replies import BUSY, Provider
 
 AGAIN = Retry(total=3, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
-
-
-@pytest.fixture
-def provider(loopback: Start) -> Provider:
-    return Provider(loopback)
 
 
 @pytest.fixture
 def events(provider: Provider) -> Iterator[list[dict[str, Any]]]:
     with capture_events(hosts=provider.hosts) as captured:
         yield captured
-
-
-@pytest.fixture
-def pool() -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager(retries=False) as made:
-        yield made
-
-
-@pytest.fixture
-def session() -> Iterator[requests.Session]:
-    with requests.Session() as made:
-        yield made
 
 
 def test_a_call_of_requests_is_one_event(
