@@ -136,7 +136,7 @@ def fill(reading: Reading, usage: dict[str, Any], shape: Shape, vendor: Vendor) 
     _fill_fees(reading, counts, shape)
     if vendor.reasoning_in_total and total_in and total > total_in + total_out + extra:
         # Thoughts that only the total tells of, unless the details did.
-        rest = total - total_in - total_out
+        rest = total - total_in - total_out - extra
         reading.put(units.REASONING, rest)
         extra += rest
         reading.find("reasoning_from_total")
