@@ -129,6 +129,32 @@ def rate(usage: Mapping[str, int], rates: RateSet, *, duration_ms: int = 0) -> l
     return [_line(unit, count, rates) for unit, count in counts.items()]
 
 
+def total_nanos(usage: Mapping[str, int], rates: RateSet, *, duration_ms: int = 0) -> int | None:
+    """Return the sum of what `rate` says, without its lines; `None` if one of them has no price.
+
+    For hot paths: a fraction of the time where every unit has a row of its own.
+    """
+    rows = rates.rows
+    if units.REQUESTS in rows or units.DURATION_MS in rows:
+        return _sum(rate(usage, rates, duration_ms=duration_ms))
+    total = 0
+    for unit, count in usage.items():
+        if count <= 0:
+            continue
+        row = rows.get(unit)
+        if row is None or row.min_quantity:
+            return _sum(rate(usage, rates, duration_ms=duration_ms))
+        nanos = line_nanos(count, row.nanos_per_million)
+        if abs(nanos) > MAX_LINE_NANOS:
+            return None
+        total += nanos
+    return total
+
+
+def _sum(lines: Sequence[Line]) -> int | None:
+    return None if any(line.basis == UNPRICED for line in lines) else sum(x.nanos for x in lines)
+
+
 def _line(unit: str, used: int, rates: RateSet) -> Line:
     found = rates.find(unit)
     if found is None:

@@ -124,6 +124,7 @@ class SellRates:
     """All sell rows, from the least to the most specific, by tenant."""
 
     def __init__(self, rows: Sequence[SellRow]) -> None:
+        self.rows = tuple(rows)
         self._rows: dict[str, list[SellRow]] = {}
         for row in sorted(rows, key=_rank):
             self._rows.setdefault(row.tenant, []).append(row)

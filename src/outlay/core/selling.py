@@ -24,7 +24,7 @@ from outlay.core.rating import (
     UNPRICED,
     Priced,
 )
-from outlay.core.sell import Out, SellConditions, SellSet
+from outlay.core.sell import Out, SellConditions, SellRates, SellSet
 
 UNSOLD: Final = "unsold"
 """A line is sold as a multiple of its cost and has no cost, or its amount is absurd."""
@@ -55,8 +55,13 @@ def sell_call(book: PriceBook, call: Call, priced: Priced) -> Sold:
     """Return what an event is sold for, given what `price_call` made of it."""
     if not book.sells:
         return Sold(None, None)
+    return sell_by(book.sell_rates, book, call, priced)
+
+
+def sell_by(sells: SellRates, book: PriceBook, call: Call, priced: Priced) -> Sold:
+    """Return the same by rows that the book itself need not have."""
     model = book.resolve(call.provider, call.names, call.tenant)
-    rows = book.sell_rates.choose(conditions_of(call, model), at=call.at)
+    rows = sells.choose(conditions_of(call, model), at=call.at)
     nanos, flagged = _amount(rows, "nanos", call, priced)
     credit, flagged_too = _amount(rows, "credits", call, priced)
     return Sold(nanos, credit, (UNSOLD,) if flagged or flagged_too else ())

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from outlay.core import units
 from outlay.core.money import line_nanos
 from outlay.core.prices import ModelRow, PriceBook, RateRow, RateSet
-from outlay.core.rating import COST_COLUMNS, Priced, call_of, price_call, rate, totals
+from outlay.core.rating import (
+    COST_COLUMNS,
+    Priced,
+    call_of,
+    price_call,
+    rate,
+    total_nanos,
+    totals,
+)
 
 AT = 1_800_000_000_000_000
 USD = 1_000_000_000
@@ -369,6 +377,17 @@ class TestProperties:
         for line in rate(usage, rates):
             assert line.nanos == line_nanos(line.quantity, line.nanos_per_million)
             assert type(line.nanos) is type(line.nanos_per_million) is int
+
+    @given(usages, rate_tables, st.integers(0, 10**6), st.integers(0, 50))
+    def test_the_short_way_to_the_sum_is_the_sum_of_the_lines(
+        self, usage: Mapping[str, int], table: Mapping[str, int], took_ms: int, least: int
+    ) -> None:
+        rates = RateSet(
+            {u: RateRow.make("p", "m", u, n, min_quantity=least) for u, n in table.items()}
+        )
+        lines = rate(usage, rates, duration_ms=took_ms)
+        whole = None if any(x.basis == "unpriced" for x in lines) else sum(x.nanos for x in lines)
+        assert total_nanos(usage, rates, duration_ms=took_ms) == whole
 
     @given(usages, rate_tables, st.sampled_from(units.EVENT_UNITS), st.integers(1, 10**6))
     def test_using_more_never_costs_less(
