@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outlay.core.prices import ModelRow, PriceBook, RateRow
@@ -34,9 +34,9 @@ SECRET = "ok_" + "s" * 43
 OTHER = "ok_" + "t" * 43
 
 
-@pytest.fixture(params=["sqlite"])
-def books(tmp_path: Path) -> Iterator[Books]:
-    opened = SqlBooks(f"sqlite:///{tmp_path / 'books.db'}")
+@pytest.fixture
+def books(books_url: str) -> Iterator[Books]:
+    opened = SqlBooks(books_url)
     yield opened
     opened.close()
 
@@ -139,26 +139,30 @@ class TestTenants:
         labels = {str(i): "x" * 256 for i in range(64)}
         books.put_tenant(Tenant("a" * 128, name="x" * 256, labels=labels), actor="me", at=1)
 
-    @settings(max_examples=40, deadline=None)
-    @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc")), min_size=1, max_size=12))
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(
+        puts=st.lists(
+            st.tuples(st.integers(0, 30), st.sampled_from("abc")), min_size=1, max_size=12
+        )
+    )
     def test_versions_never_overlap_and_leave_no_gap(
-        self, tmp_path_factory: pytest.TempPathFactory, puts: list[tuple[int, str]]
+        self, books: Books, puts: list[tuple[int, str]]
     ) -> None:
-        opened = SqlBooks(f"sqlite:///{tmp_path_factory.getbasetemp() / 'property.db'}")
-        try:
-            name = f"t{opened.revision('tenants')}"
-            truth: dict[int, str] = {}
-            for start, plan in puts:
-                opened.put_tenant(Tenant(name, plan=plan, valid_from=start), actor="me", at=1)
-                held = [at for at in truth if at <= start]
-                if not held or truth[max(held)] != plan:
-                    truth[start] = plan
-            versions = opened.tenant_history(name)
-            assert [v.valid_from for v in versions] == sorted(truth)
-            assert [v.valid_to for v in versions] == [*sorted(truth)[1:], None]
-            assert [v.plan for v in versions] == [truth[at] for at in sorted(truth)]
-        finally:
-            opened.close()
+        name = f"t{books.revision('tenants')}"  # the books stay, so each example has its own tenant
+        truth: dict[int, str] = {}
+        for start, plan in puts:
+            books.put_tenant(Tenant(name, plan=plan, valid_from=start), actor="me", at=1)
+            held = [at for at in truth if at <= start]
+            if not held or truth[max(held)] != plan:
+                truth[start] = plan
+        versions = books.tenant_history(name)
+        assert [v.valid_from for v in versions] == sorted(truth)
+        assert [v.valid_to for v in versions] == [*sorted(truth)[1:], None]
+        assert [v.plan for v in versions] == [truth[at] for at in sorted(truth)]
 
 
 class TestKeys:
@@ -172,6 +176,10 @@ class TestKeys:
     def test_a_secret_is_not_in_the_database(self, books: Books, tmp_path: Path) -> None:
         made = make_key(books)
         assert made.prefix == SECRET[:8]
+        assert isinstance(books, SqlBooks)
+        with books._database.read() as connection:
+            for table in METADATA.tables.values():
+                assert SECRET not in str(connection.execute(sa.select(table)).all()), table.name
         books.close()
         for file in tmp_path.iterdir():
             assert SECRET.encode() not in file.read_bytes(), file.name
@@ -368,6 +376,14 @@ class TestDeadLetters:
         assert [letter.at for letter in books.dead_letters()] == [106, 105, 104, 103, 102]
         assert books.dead_letter_counts() == {"c": 15}
 
+    def test_what_a_hostile_client_sent_is_kept_without_its_zero_bytes(self, books: Books) -> None:
+        books.dead_letter([DeadLetter(1, "s\0", "c\0d", "m\0", 'a\0"\\{}')])
+        got = books.dead_letters()[0]
+        assert got == DeadLetter(1, "s", "cd", "m", 'a"\\{}')
+        books.note("x", "s\0", {"a": "b\0c"}, actor="m\0e", at=1)
+        entry = books.audit()[0]
+        assert (entry.subject, entry.actor, entry.details) == ("s", "me", {"a": "b\0c"})
+
     def test_text_is_cut_to_its_bound(self, books: Books) -> None:
         books.dead_letter([DeadLetter(1, "s" * 999, "c" * 99, "m" * 9999, "ä" * 9999)])
         got = books.dead_letters()[0]
@@ -398,21 +414,19 @@ class TestTheWhole:
         with pytest.raises(ValueError, match="no topic"):
             books.revision("events")
 
-    def test_everything_is_there_after_opening_again(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path / 'books.db'}"
-        first = SqlBooks(url)
+    def test_everything_is_there_after_opening_again(self, books_url: str) -> None:
+        first = SqlBooks(books_url)
         put(first, 0, "free")
         make_key(first)
         first.close()
         first.close()
-        second = SqlBooks(url)
+        second = SqlBooks(books_url)
         assert second.key_by_secret(SECRET) is not None
         assert spans(second) == [(0, None, "free")]
         second.close()
 
-    def test_two_openers_see_each_others_changes_at_once(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path / 'books.db'}"
-        one, two = SqlBooks(url), SqlBooks(url)
+    def test_two_openers_see_each_others_changes_at_once(self, books_url: str) -> None:
+        one, two = SqlBooks(books_url), SqlBooks(books_url)
         made = make_key(one)
         assert two.key_by_secret(SECRET) == made
         two.revoke_key(made.key_id, actor="me", at=20)
@@ -433,12 +447,34 @@ class TestTheWhole:
         assert books.revision("tenants") == 40
         assert len(books.audit()) == 40
 
+    def test_two_processes_never_write_between_what_the_other_reads_and_writes(
+        self, books_url: str
+    ) -> None:
+        openers = [SqlBooks(books_url), SqlBooks(books_url)]
+
+        def work(opened: SqlBooks, plan: str) -> None:
+            for start in range(15):
+                put(opened, start, f"{plan}{start}")
+
+        threads = [
+            threading.Thread(target=work, args=(opened, plan))
+            for opened, plan in zip(openers, "ab", strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        versions = openers[0].tenant_history("acme")
+        assert [v.valid_from for v in versions] == list(range(15))
+        assert [v.valid_to for v in versions] == [*range(1, 15), None]
+        for opened in openers:
+            opened.close()
+
 
 class TestOpening:
-    def test_the_migrations_make_exactly_the_tables(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path / 'books.db'}"
-        SqlBooks(url).close()
-        opened = sa.create_engine(url)
+    def test_the_migrations_make_exactly_the_tables(self, books_url: str) -> None:
+        SqlBooks(books_url).close()
+        opened = sa.create_engine(books_url.replace("postgresql:", "postgresql+psycopg:"))
         with opened.connect() as connection:
             context = MigrationContext.configure(
                 connection, opts={"compare_type": True, "version_table": "books_version"}

@@ -25,9 +25,9 @@ from outlay.store.books.change import model_id, rate_key
 from outlay.store.books.sql import SqlBooks
 
 
-@pytest.fixture(params=["sqlite"])
-def books(tmp_path: Path) -> Iterator[Books]:
-    opened = SqlBooks(f"sqlite:///{tmp_path / 'books.db'}")
+@pytest.fixture
+def books(books_url: str) -> Iterator[Books]:
+    opened = SqlBooks(books_url)
     yield opened
     opened.close()
 

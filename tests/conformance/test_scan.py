@@ -160,17 +160,19 @@ def test_an_event_that_got_its_price_later_is_unpriced_no_more(store: Any) -> No
 # -- DuckDB's own ----------------------------------------------------------------------------------
 
 
-def test_a_file_of_version_one_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     store = DuckDbStore(tmp_path / "o")
     store.write(make_events(500, seed=1, tenants=5), offset=1)
     while store.compact(everything=True):
         pass
     store.close()
     with duckdb.connect(str(tmp_path / "o")) as con:
-        for table in ("events", "rollup_minute", "rollup_day"):
+        con.execute("ALTER TABLE events DROP COLUMN estimate_nanos")
+        for table in ("events", "rollup_minute", "rollup_day") if version == 1 else ():
             for name in ("sell_nanos", "credits_micros"):
                 con.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
-        con.execute("UPDATE meta SET schema_version = 1")
+        con.execute(f"UPDATE meta SET schema_version = {version}")
     again = DuckDbStore(tmp_path / "o")
     again.write(make_events(500, seed=2, tenants=5), offset=2)
     while again.compact(everything=True):
@@ -179,8 +181,8 @@ def test_a_file_of_version_one_is_brought_up_to_date(tmp_path: Path) -> None:
     assert again.count() == 1000
     again.close()
     with duckdb.connect(str(tmp_path / "o")) as con:
-        version = con.execute("SELECT schema_version FROM meta").fetchone()
-    assert version == (duckdb_schema.SCHEMA_VERSION,)
+        found = con.execute("SELECT schema_version FROM meta").fetchone()
+    assert found == (duckdb_schema.SCHEMA_VERSION,)
 
 
 def test_chunks_of_light_traffic_are_read_together_and_full_ones_few_at_a_time() -> None:

@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from outlay.store.credits import CreditBooks
+from outlay.store.limits import LimitBooks
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -58,7 +61,8 @@ class EventFilter:
     """Usage events by their start, microseconds UTC (`end` excluded); empty text means any.
 
     `model` is any name the event has for it: priced, served, requested, or a tool's name.
-    `unpriced` keeps those that have no price, and that no adjustment gave one since.
+    `unpriced` keeps those that have no price, and that no adjustment gave one since. `up_to` is a
+    log offset: what was stored behind it is not looked at, adjustments neither.
     """
 
     start: int
@@ -67,6 +71,27 @@ class EventFilter:
     model: str = ""
     tenant: str = ""
     unpriced: bool = False
+    up_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateGroup:
+    """How the calls of one model and agent that were held compare with what they were held at.
+
+    Amounts are sums in nano-dollars: what was held, what it cost as priced at first, and the
+    absolute difference of each call. `under` calls cost more than was held for them; `worst` is
+    the largest difference, of the event `worst_event`.
+    """
+
+    model: str
+    agent: str
+    holds: int
+    estimated: int
+    actual: int
+    off: int
+    under: int
+    worst: int
+    worst_event: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,23 @@ class OlapStore(Sink, Protocol):
 
     def unpriced(self, which: EventFilter, *, limit: int) -> list[UnpricedGroup]:
         """Return what still has no price, by what it lacks, the most frequent first."""
+
+    def stored_up_to(self, offset: int) -> int:
+        """Return the last log offset, not above one, that sums can be taken up to exactly."""
+
+    def spent(self, which: EventFilter, by: Sequence[str], *, step_us: int = 0) -> pa.Table:
+        """Return what usage and its adjustments add up to, exactly, however many rows that makes.
+
+        `by` are fields of limits, as text, "" where an event has none; with `step_us` also `at`,
+        the start of a step of time. Sums are `cost_nanos`, `input_tokens`, `output_tokens` and
+        `calls`. Only the window, tenant and `up_to` of the filter count.
+        """
+
+    def find(self, event_ids: Sequence[bytes], *, start: int, end: int) -> pa.Table:
+        """Return events by id in ENRICHED_SCHEMA, in no order; all started in the window."""
+
+    def estimates(self, which: EventFilter, *, limit: int) -> list[EstimateGroup]:
+        """Return how estimates and costs compare, by model and agent, the dearest first."""
 
     def count(self) -> int:
         """Return how many events are stored."""
@@ -193,8 +235,9 @@ class Finding:
     """Something about prices that a person should look at; times are microseconds UTC.
 
     `kind` is `catalogue_drift` (a second catalogue disagrees), `stated_drift` (a provider's stated
-    dollars disagree) or `usage_drift` (a usage key that no codec knows); `subject` is what it is
-    about, unique within its kind. It is open until `resolved_at`; found again after that, it opens
+    dollars disagree), `usage_drift` (a usage key that no codec knows) or `estimate_drift` (calls of
+    a model and agent cost far more or less than was held for them); `subject` is what it is about,
+    unique within its kind. It is open until `resolved_at`; found again after that, it opens
     again.
     """
 
@@ -207,8 +250,8 @@ class Finding:
     resolved_at: int | None = None
 
 
-class Books(Protocol):
-    """Tenants, keys, prices and dead letters. Thread-safe; times are microseconds UTC."""
+class Books(LimitBooks, CreditBooks, Protocol):
+    """Tenants, keys, prices, limits, credits and dead letters. Thread-safe; times are UTC."""
 
     def put_tenant(self, tenant: Tenant, *, actor: str, at: int) -> Tenant:
         """Add a version that holds from `tenant.valid_from`, ending the one before it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -37,8 +38,12 @@ def to_ipc(table: pa.Table) -> bytes:
     return b"".join((stream, _TRAILER.pack(_MAGIC, zlib.crc32(stream))))
 
 
-def from_ipc(payload: bytes, *, schema: pa.Schema | None = None) -> pa.Table:
+def from_ipc(
+    payload: bytes, *, schema: pa.Schema | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Return the table of a record, of exactly `schema` if one is named.
+
+    With `columns`, which needs a schema, only those are decoded, in the schema's order.
 
     Raises:
         DamagedRecordError: if the checksum, the encoding or the schema does not hold.
@@ -52,11 +57,17 @@ def from_ipc(payload: bytes, *, schema: pa.Schema | None = None) -> pa.Table:
         raise DamagedRecordError(f"a record of {len(payload)} bytes fails its checksum")
     try:
         with pa.ipc.open_stream(pa.py_buffer(stream), options=_READ) as reader:
-            table = reader.read_all()
+            known = reader.schema
+            table = reader.read_all() if columns is None else None
+        if table is None:
+            places = sorted(map(known.get_field_index, columns or ()))
+            chosen = pa.ipc.IpcReadOptions(use_threads=False, included_fields=places)
+            with pa.ipc.open_stream(pa.py_buffer(stream), options=chosen) as reader:
+                table = reader.read_all()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedRecordError(
             f"a record is not an Arrow stream ({type(error).__name__})"
         ) from error
-    if schema is not None and not table.schema.equals(schema):
+    if schema is not None and not known.equals(schema):
         raise DamagedRecordError("a record has other columns than this version of outlay reads")
     return table

@@ -57,3 +57,16 @@ def test_bytes_with_a_right_checksum_that_are_no_stream_are_refused() -> None:
     body = b"not an arrow stream at all"
     with pytest.raises(DamagedRecordError, match="not an Arrow stream"):
         from_ipc(body + struct.pack("<4sI", b"OCRC", zlib.crc32(body)))
+
+
+def test_only_the_columns_that_are_named_are_decoded() -> None:
+    events = table([event(1), event(2)])
+    names = ("status", "event_id")
+    read = from_ipc(to_ipc(events), schema=CAPTURED_SCHEMA, columns=names)
+    assert read.equals(events.select(["event_id", "status"]))
+
+
+def test_a_record_of_other_columns_is_damaged_even_if_some_are_there() -> None:
+    other = table([event(1)]).select(["event_id", "status"])
+    with pytest.raises(DamagedRecordError, match="other columns"):
+        from_ipc(to_ipc(other), schema=CAPTURED_SCHEMA, columns=("status",))

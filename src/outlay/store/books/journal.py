@@ -40,9 +40,15 @@ def note(
     """Write the audit entry of a mutation that no cache depends on."""
     entry = {
         "at": at,
-        "actor": clip(actor),
+        "actor": clip(storable(actor)),
         "action": action,
-        "subject": clip(subject),
+        "subject": clip(storable(subject)),
         "details": json.dumps(details, sort_keys=True, ensure_ascii=False),
     }
     connection.execute(sa.insert(AUDIT_LOG).values(entry))
+
+
+def storable(text: str) -> str:
+    """Return text as every database can keep it: without zero bytes and halves of characters."""
+    whole = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return whole.replace("\0", "")

@@ -1,8 +1,8 @@
 """`Books` on a relational database through SQLAlchemy Core.
 
-Tenants, keys, dead letters and the audit log are here; prices are in `prices`. Each mutation is
-one transaction with its audit entry and its topic's new revision. A secret is only ever seen as
-its SHA-256. It must not read the clock.
+Tenants, keys, dead letters and the audit log are here; prices are in `prices`, limits in `limits`
+and `holds`, credits in `credits`. Each mutation is one transaction with its audit entry and its
+topic's new revision. A secret is only ever seen as its SHA-256. It must not read the clock.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from outlay.store.books.checks import (
     check_text,
     check_time,
 )
+from outlay.store.books.credits import SqlCredits
 from outlay.store.books.engine import Database
-from outlay.store.books.journal import changed, note
+from outlay.store.books.journal import changed, note, storable
+from outlay.store.books.limits import SqlLimits
 from outlay.store.books.prices import PriceBooks
 from outlay.store.books.tables import (
     API_KEYS,
@@ -52,8 +54,8 @@ PREFIX_CHARACTERS: Final = 8
 """Characters of a secret that are kept to recognise it by."""
 
 
-class SqlBooks(PriceBooks):
-    """Books in the database at a SQLAlchemy URL, such as `sqlite:////var/lib/outlay/books.db`.
+class SqlBooks(PriceBooks, SqlLimits, SqlCredits):
+    """Books in the database at a URL: `sqlite:////path/books.db` or `postgresql://host/name`.
 
     Raises:
         ConfigError: the URL cannot be used.
@@ -69,7 +71,10 @@ class SqlBooks(PriceBooks):
         self._database.close()
 
     def revision(self, topic: str) -> int:
-        """Return a number that grows with each change of `tenants`, `keys` or `prices`."""
+        """Return a number that grows with each change of a topic.
+
+        Topics are `tenants`, `keys`, `prices`, `limits` and `credits`.
+        """
         with self._database.read() as connection:
             number = connection.scalar(
                 sa.select(REVISIONS.c.number).where(REVISIONS.c.topic == topic)
@@ -245,7 +250,7 @@ class SqlBooks(PriceBooks):
         if not letters:
             return
         table, newest = DEAD_LETTERS, letters[-MAX_DEAD_LETTERS:]
-        counts = Counter(clip(letter.code, 64) for letter in letters)
+        counts = Counter(clip(storable(letter.code), 64) for letter in letters)
         with self._database.write() as connection:
             connection.execute(sa.insert(table), [_letter_row(letter) for letter in newest])
             last = connection.scalar(sa.select(sa.func.max(table.c.letter_id))) or 0
@@ -292,10 +297,10 @@ def _count(connection: sa.Connection, code: str, number: int) -> None:
 def _letter_row(letter: DeadLetter) -> dict[str, Any]:
     return {
         "at": letter.at,
-        "source": clip(letter.source),
-        "code": clip(letter.code, 64),
-        "message": clip(letter.message, MAX_MESSAGE_BYTES),
-        "payload": clip(letter.payload, MAX_DEAD_LETTER_BYTES),
+        "source": clip(storable(letter.source)),
+        "code": clip(storable(letter.code), 64),
+        "message": clip(storable(letter.message), MAX_MESSAGE_BYTES),
+        "payload": clip(storable(letter.payload), MAX_DEAD_LETTER_BYTES),
     }
 
 

@@ -18,7 +18,7 @@ ones (bulk, throughput matters) a large one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +29,14 @@ import duckdb
 import pyarrow as pa
 
 from outlay.errors import OutlayError, UnavailableError
-from outlay.store.base import Answer, Column, EventFilter, UnpricedGroup
+from outlay.store.base import Answer, Column, EstimateGroup, EventFilter, UnpricedGroup
 from outlay.store.lockfile import LockFile
 from outlay.store.olap import (
     duckdb_read,
     duckdb_rollup,
     duckdb_scan,
     duckdb_schema,
+    duckdb_spent,
     duckdb_sql,
 )
 from outlay.store.olap.chunks import ChunkFiles, encode
@@ -189,7 +190,9 @@ class DuckDbStore:
         for step in duckdb_scan.steps(found):
             with self._snapshot() as cursor:
                 events = duckdb_scan.read(cursor, step, self._chunks)
-                adjustments = duckdb_scan.adjustments(cursor, events, self._chunks)
+                adjustments = duckdb_scan.adjustments(
+                    cursor, events, self._chunks, up_to=which.up_to
+                )
             # The caller takes its time: no snapshot is held open meanwhile.
             yield events, adjustments
 
@@ -202,6 +205,26 @@ class DuckDbStore:
         """Return what still has no price, by provider, model and reason."""
         with self._snapshot() as cursor:
             return duckdb_scan.unpriced(cursor, replace(which, unpriced=True), limit=limit)
+
+    def stored_up_to(self, offset: int) -> int:
+        """Return the end of the last batch that ends at or before an offset of the log."""
+        with self._snapshot() as cursor:
+            return duckdb_spent.stored_up_to(cursor, offset)
+
+    def spent(self, which: EventFilter, by: Sequence[str], *, step_us: int = 0) -> pa.Table:
+        """Return what usage and its adjustments add up to; see `OlapStore.spent`."""
+        with self._snapshot() as cursor:
+            return duckdb_spent.spent(cursor, which, by, step_us=step_us)
+
+    def find(self, event_ids: Sequence[bytes], *, start: int, end: int) -> pa.Table:
+        """Return events by id in ENRICHED_SCHEMA; all started in the window."""
+        with self._snapshot() as cursor:
+            return duckdb_scan.by_ids(cursor, event_ids, start=start, end=end, chunks=self._chunks)
+
+    def estimates(self, which: EventFilter, *, limit: int) -> list[EstimateGroup]:
+        """Return how estimates and costs compare, by model and agent, the dearest first."""
+        with self._snapshot() as cursor:
+            return duckdb_spent.estimates(cursor, which, limit=limit)
 
     def count(self) -> int:
         """Return how many events are stored."""

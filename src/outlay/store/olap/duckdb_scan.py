@@ -59,8 +59,13 @@ def where(which: EventFilter) -> tuple[str, dict[str, Any]]:
     if which.tenant:
         parts.append("tenant_id = $tenant")
         params["tenant"] = which.tenant
+    known = ""
+    if which.up_to is not None:
+        known = " AND log_offset <= $up_to"
+        params["up_to"] = which.up_to
     if which.unpriced:
-        parts.append(f"price_basis = 'unpriced' AND event_id NOT IN ({_CLEARED})")
+        parts.append(f"price_basis = 'unpriced' AND event_id NOT IN ({_CLEARED}{known})")
+    parts[-1] += known
     return " AND ".join(parts), params
 
 
@@ -119,19 +124,43 @@ def read(
 
 
 def adjustments(
-    cursor: duckdb.DuckDBPyConnection, events: pa.Table, chunks: ChunkFiles
+    cursor: duckdb.DuckDBPyConnection,
+    events: pa.Table,
+    chunks: ChunkFiles,
+    *,
+    up_to: int | None = None,
 ) -> pa.Table:
-    """Return the adjustments of events, oldest in the log first."""
+    """Return the adjustments of events, oldest in the log first, up to an offset of the log."""
     times = events.column("started_at").cast(pa.int64()).to_numpy()
     ids = pa.chunked_array(events.column("event_id").chunks, pa.binary(16)).combine_chunks()
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks()
     cursor.register("adjusted", pa.table({"id": pa.ExtensionArray.from_storage(pa.uuid(), ids)}))
+    known = "" if up_to is None else f" AND log_offset <= {int(up_to)}"
     sql = (
         f"{_ROWS} kind = 'adjustment' AND started_at >= $start AND started_at <= $end "
-        f"AND adjusts_event_id IN (SELECT id FROM adjusted){_ORDER}"
+        f"AND adjusts_event_id IN (SELECT id FROM adjusted){known}{_ORDER}"
     )
     window = {"start": timestamp(int(times.min())), "end": timestamp(int(times.max()))}
+    return _whole(_arrow(cursor, sql, window), chunks)
+
+
+def by_ids(
+    cursor: duckdb.DuckDBPyConnection,
+    event_ids: Sequence[bytes],
+    *,
+    start: int,
+    end: int,
+    chunks: ChunkFiles,
+) -> pa.Table:
+    """Return events by their ids' bytes, of those that started in a window."""
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array(event_ids, pa.binary(16)))
+    cursor.register("asked", pa.table({"id": ids}))
+    sql = (
+        f"{_ROWS} started_at >= $start AND started_at < $end "
+        f"AND event_id IN (SELECT id FROM asked){_ORDER}"
+    )
+    window = {"start": timestamp(start), "end": timestamp(end)}
     return _whole(_arrow(cursor, sql, window), chunks)
 
 

@@ -2,7 +2,7 @@
 
 Measured on DuckDB 2.0 with two cores, 20,000-event batches of all 94 columns: 122,000 events/s and
 1,180 bytes of write-ahead log an event. With only the columns that questions use: 240,000
-events/s and 530 bytes. So `events` keeps those (51 of them); the rest (raw usage, spans, `lines`,
+events/s and 530 bytes. So `events` keeps those (52 of them); the rest (raw usage, spans, `lines`,
 price book, control) goes to compressed chunk files (`chunks`), addressed by `chunk` and `pos`, and
 comes back exactly with `event` and `request_events`. The warehouse keeps every column as nested
 Parquet for SQL.
@@ -25,7 +25,7 @@ from outlay.core.rollup import MAX_MICROS, SUMS
 from outlay.store.olap.chunks import CHUNK_ROWS
 from outlay.stream.columns import ENRICHED_SCHEMA
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _TEXT: Final = (
     "tenant_id", "user_id", "workspace_id", "billing_unit_id", "plan", "tier", "contract_type",
@@ -36,7 +36,7 @@ _TEXT: Final = (
 _MONEY: Final = (
     "cost_nanos", "list_cost_nanos", "cost_input_nanos", "cost_cache_read_nanos",
     "cost_cache_write_nanos", "cost_output_nanos", "cost_other_nanos", "provider_cost_nanos",
-    "sell_nanos", "credits_micros",
+    "sell_nanos", "credits_micros", "estimate_nanos",
 )  # fmt: skip
 KEPT: Final[dict[str, str]] = {
     "event_id": "UUID",
@@ -116,9 +116,14 @@ UPGRADES: Final[dict[int, tuple[str, ...]]] = {
             for name in _SOLD
         ),
         "UPDATE meta SET schema_version = 2",
-    )
+    ),
+    2: (
+        "ALTER TABLE events ADD COLUMN estimate_nanos BIGINT",
+        "UPDATE meta SET schema_version = 3",
+    ),
 }
-"""What makes an older file the next version, in one transaction; no event of version 1 was sold."""
+"""What makes an older file the next version, in one transaction: no event of version 1 was sold,
+and none of version 2 was held."""
 
 SLOTS: Final = 65_536
 
