@@ -86,6 +86,16 @@ class Settings:
         5.0, "Seconds that `flush` and process exit wait for the spool.", least=0, most=600
     )
     enabled: bool = _guest(True, "False makes every part of the SDK do nothing.")
+    limits: bool = _guest(False, "Enforce the server's limits on every call; needs an endpoint.")
+    limits_patience_s: float = _guest(
+        5.0, "Seconds that a call waits for money that others hold.", least=0, most=600
+    )
+    limits_timeout_s: float = _guest(
+        2.0, "Seconds that a call waits for the server's word on a limit.", least=0.01, most=60
+    )
+    limits_sync_s: float = _guest(
+        1.0, "Seconds between reports of what calls have used.", least=0.05, most=10
+    )
 
     data: str = _server(".outlay", "Data folder of the server.")
     host: str = _server("127.0.0.1", "Address the server listens on.")
@@ -118,6 +128,24 @@ class Settings:
     )
     late_after_s: int = _server(
         300, "An event received this many seconds after its end is flagged `late`.", least=1
+    )
+    lease_ttl_s: int = _server(
+        30, "Seconds that a process may use what it was leased without asking again.",
+        least=5, most=600,
+    )  # fmt: skip
+    hold_ttl_s: int = _server(
+        300, "Seconds after which a hold ends that nobody settles, where the hold says no other.",
+        least=5, most=86_400,
+    )  # fmt: skip
+    authority_queue: int = _server(
+        20_000, "Holds and lease lines that may wait to be written; more are refused at once.",
+        least=100, most=1_000_000,
+    )  # fmt: skip
+    webhook_secret: str = _server(
+        "", "Signs calls of webhooks (HMAC-SHA256); empty leaves them unsigned.", secret=True
+    )
+    webhook_private_hosts: bool = _server(
+        False, "Let webhooks call loopback, private and other special addresses."
     )
     log_level: str = _server("info", "Least severity that is logged.", choices=LOG_LEVELS)
     seed_prices: bool = _server(True, "Load the catalogue of the installed `genai-prices`.")

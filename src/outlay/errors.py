@@ -9,6 +9,7 @@
     ├── NotFoundError           404
     ├── ConflictError           409  the same id with other content
     ├── TooLargeError           413  a named bound was passed
+    ├── RunStopped              402  a rule or a limit ended an agent's run
     └── UnavailableError        503  a dependency is down, locked or full; nothing was half-written
         ├── StorageFullError    507  the disk or a size bound is full
         └── StorageBusyError    503  another process holds the file
@@ -132,3 +133,35 @@ class StorageBusyError(UnavailableError):
 
     code = "storage_busy"
     hint = "Stop the other outlay server on this data directory, or name another --data."
+
+
+class RunStopped(OutlayError):  # noqa: N818 - it tells of an end that was asked for
+    """An agent's run was ended by one of its rules, or by a limit.
+
+    `outlay.agent(…)` raises it from the error that the provider's SDK made of the refusal.
+    """
+
+    code = "run_stopped"
+    status = 402
+    hint = "`refusal` says which rule or limit it was; `partial` is what `outlay.partial` was told."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        refusal: Any = None,
+        partial: Any = None,
+        cost_nanos: int = 0,
+        calls: int = 0,
+        agent_path: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        """A `core.limits.refusal.Refusal`: which rule or limit, what it allows, what is left."""
+        self.partial = partial
+        """What `outlay.partial` was told last in the run, or in a run below it; else `None`."""
+        self.cost_nanos = cost_nanos
+        """What the run has cost so far, in nano-dollars."""
+        self.calls = calls
+        """The calls that it made."""
+        self.agent_path = agent_path

@@ -33,8 +33,8 @@ from outlay.wiring import run_server
 def ready(url, key):
     print(json.dumps({"url": url, "key": key}), flush=True)
 
-run_server(load({}, overrides={"data": sys.argv[1], "port": 0, "duckdb_memory_mb": 256}),
-           on_ready=ready)
+settings = {"data": sys.argv[1], "port": 0, "duckdb_memory_mb": 256, **json.loads(sys.argv[2])}
+run_server(load({}, overrides=settings), on_ready=ready)
 print("closed", flush=True)
 """
 
@@ -42,11 +42,11 @@ print("closed", flush=True)
 class Process:
     """A server process and what it printed when it was ready."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **settings: Any) -> None:
         self.errors = data.with_name("errors.log")
         with self.errors.open("ab") as errors:
             self.child = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, str(data)],
+                [sys.executable, "-c", PROGRAM, str(data), json.dumps(settings)],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -68,8 +68,8 @@ class Process:
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[Process]:
-    process = Process(data)
+def serving(data: Path, **settings: Any) -> Iterator[Process]:
+    process = Process(data, **settings)
     try:
         yield process
     finally:

@@ -146,7 +146,8 @@ class TestServer:
     def test_it_opens_everything_and_closes_every_thread(self, tmp_path: Path) -> None:
         with Server(settings_in(tmp_path), log_to=io.StringIO()) as server:
             assert {part.name for part in server.parts()} == {
-                "enrich", "olap", "warehouse", "maintenance",
+                "enrich", "olap", "warehouse", "maintenance", "settle", "authority", "sweeper",
+                "limit_notices", "webhooks",
             }  # fmt: skip
             assert all(part.ok for part in server.parts())
             server.maintain()

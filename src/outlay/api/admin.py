@@ -106,7 +106,9 @@ async def create_tenant(request: Request, caller: Admin) -> JSONResponse:
             raise ConflictError(
                 "There is a tenant of this id.", where="tenant_id", hint="Change it with PUT."
             )
-        return services.books.put_tenant(wanted, actor=caller.key_id, at=services.clock())
+        written = services.books.put_tenant(wanted, actor=caller.key_id, at=services.clock())
+        services.policy.expire()
+        return written
 
     made = await services.books_workers.run(create)
     return JSONResponse({"tenant": asdict(made)}, 201)
@@ -146,7 +148,9 @@ async def put_tenant(request: Request, tenant_id: str, caller: Admin) -> dict[st
         before = earlier[-1] if earlier else None
         # The first version holds since ever, so that events before it are not without a plan.
         version = _version(body, tenant_id, before, default_from=now if history else 0)
-        return services.books.put_tenant(version, actor=caller.key_id, at=now)
+        written = services.books.put_tenant(version, actor=caller.key_id, at=now)
+        services.policy.expire()
+        return written
 
     return {"tenant": asdict(await services.books_workers.run(put))}
 

@@ -10,7 +10,22 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from outlay import __version__
-from outlay.api import admin, health, price_check, price_edit, prices, query, repricing
+from outlay.api import (
+    admin,
+    credit,
+    health,
+    holds,
+    leases,
+    limit_checks,
+    limit_edit,
+    limits,
+    policy,
+    price_check,
+    price_edit,
+    prices,
+    query,
+    repricing,
+)
 from outlay.api.auth import Authenticator
 from outlay.api.body import Memory
 from outlay.api.edge import Edge, error_answer
@@ -40,9 +55,14 @@ def create_app(services: Services, *, log: Any) -> FastAPI:
     app.state.metrics = metrics
     app.state.memory = memory
     app.state.book_cache = prices.BookCache()
+    app.state.policy_texts = policy.PolicyTexts()
+    app.state.lease_owners = leases.Owners()
     ingest = Ingest(services, auth, metrics, memory, log)
     app.router.routes.append(Route(PATH, ingest, methods=["POST"]))
     for part in (query, admin, prices, price_edit, price_check, repricing, health):
+        app.include_router(part.router)
+    # `limits` is last: its `/v1/limits/{limit_id}` would take the paths of the others.
+    for part in (policy, holds, leases, credit, limit_checks, limit_edit, limits):
         app.include_router(part.router)
     app.add_exception_handler(OutlayError, _outlay_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

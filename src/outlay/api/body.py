@@ -148,21 +148,21 @@ def gunzip(body: bytes, *, most: int) -> bytes:
     return b"".join(parts)
 
 
-async def read_document(request: Request, shape: type[T]) -> T:
+async def read_document(request: Request, shape: type[T], *, most: int = MAX_DOCUMENT_BYTES) -> T:
     """Read a JSON body into a shape; messages name the place, never the value.
 
     Raises:
         UnsupportedError: it does not say that it is JSON, or is encoded.
         BadRequestError: it is not JSON or has another shape.
-        TooLargeError: it is longer than `MAX_DOCUMENT_BYTES`.
+        TooLargeError: it is longer than `most` bytes.
     """
     check_media(request.headers.get("content-type"), ("application/json",))
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedError("This body must not be encoded.", where="Content-Encoding")
-    declared_length(request.headers.get("content-length"), MAX_DOCUMENT_BYTES)
+    declared_length(request.headers.get("content-length"), most)
     memory: Memory = request.app.state.memory
     with memory.share() as take:
-        body = await read_body(request.receive, most=MAX_DOCUMENT_BYTES, take=take)
+        body = await read_body(request.receive, most=most, take=take)
     try:
         return msgspec.json.decode(body or b"", type=shape)
     except msgspec.ValidationError as error:

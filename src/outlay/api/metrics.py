@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from outlay.api.services import PartState, Services
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_BATCH_OPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -50,6 +51,14 @@ class Metrics:
             "outlay_query_seconds", "Time to answer a query.",
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
+        self.authority_ops = Histogram(
+            "outlay_authority_batch_ops", "Holds and leases written together.",
+            buckets=_BATCH_OPS, registry=self.registry,
+        )  # fmt: skip
+        self.authority_seconds = Histogram(
+            "outlay_authority_seconds", "Time to write a batch of holds and leases.",
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
         self.requests = Counter(
             "outlay_http_requests", "Answers by route and status.", ["route", "status"],
             registry=self.registry,
@@ -58,6 +67,11 @@ class Metrics:
     def watch(self, services: Services) -> None:
         """Show the logs and parts of a server, read at each scrape."""
         self.registry.register(_Parts(services))
+        services.authority.measure = self._measure
+
+    def _measure(self, ops: int, seconds: float) -> None:
+        self.authority_ops.observe(ops)
+        self.authority_seconds.observe(seconds)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format; reads logs, so not on the event loop."""
@@ -95,6 +109,18 @@ class _Parts(Collector):
             for kind, number in part.counts.items():
                 counts.add_metric([part.name, kind], number)
         yield counts
+        acted = CounterMetricFamily(
+            "outlay_limit_actions", "Rungs crossed and calls refused, by action and mode.",
+            labels=["action", "mode"],
+        )  # fmt: skip
+        for (action, mode), number in sorted(self._services.limit_notices.actions.copy().items()):
+            acted.add_metric([action, mode], number)
+        yield acted
+        waiting = self._services.authority.state().waiting
+        yield GaugeMetricFamily(
+            "outlay_authority_waiting", "Holds and lease lines that wait to be written.",
+            value=waiting,
+        )  # fmt: skip
 
 
 def _gauge(

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
+from outlay.act.authority import Authority
+from outlay.act.limit_notices import LimitNotices
+from outlay.act.policy_cache import PolicyCache
 from outlay.act.rerate import Rerater
 from outlay.config import Settings
 from outlay.errors import UnavailableError
@@ -90,6 +93,9 @@ class Services:
     parts: Callable[[], Sequence[PartState]]
     data: Path
     rerater: Rerater
+    authority: Authority
+    policy: PolicyCache
+    limit_notices: LimitNotices
     backends: dict[str, str] = field(default_factory=dict)
     query_workers: Workers = field(
         default_factory=lambda: Workers("query", threads=QUERY_THREADS, waiting=QUERY_WAITING)

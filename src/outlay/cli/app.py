@@ -13,7 +13,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from outlay import __version__
-from outlay.cli import admin, ask, doctor, price_edit, prices, rate, render, repricing, serve
+from outlay.cli import (
+    admin,
+    ask,
+    credit,
+    doctor,
+    limit_edit,
+    limits,
+    price_edit,
+    prices,
+    rate,
+    render,
+    repricing,
+    serve,
+)
 from outlay.errors import OutlayError
 
 app = typer.Typer(
@@ -58,7 +71,9 @@ def fail(error: OutlayError) -> NoReturn:
 
 def run() -> None:
     """Run the command line."""
-    for module in (serve, ask, rate, admin, prices, price_edit, repricing, doctor):
+    for module in (
+        serve, ask, rate, admin, limits, limit_edit, credit, prices, price_edit, repricing, doctor,
+    ):  # fmt: skip
         module.register(app)
     try:
         app()

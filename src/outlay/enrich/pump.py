@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -245,16 +245,23 @@ class Trimmed:
     enriched: int
 
 
+class Reader(Protocol):
+    """Whoever reads the enriched log and keeps how far it came: a sink, or what counts events."""
+
+    def offset(self) -> int:
+        """Return the last offset that it has no need of any more."""
+
+
 def trim_logs(
-    captured: Log, enriched: HopLog, sinks: Sequence[Sink], *, retention_days: int, now: int
+    captured: Log, enriched: HopLog, readers: Sequence[Reader], *, retention_days: int, now: int
 ) -> Trimmed:
     """Forget records that everyone has read and that are older than the retention.
 
-    The captured log goes up to what is enriched, the enriched one up to the slowest sink; `now`
-    is microseconds UTC. Without sinks the enriched log is kept.
+    The captured log goes up to what is enriched, the enriched one up to the slowest reader; `now`
+    is microseconds UTC. Without readers the enriched log is kept.
     """
     before = now - retention_days * _DAY_US
-    slowest = min((sink.offset() for sink in sinks), default=0)
+    slowest = min((reader.offset() for reader in readers), default=0)
     return Trimmed(
         captured=captured.trim(enriched.consumed(), appended_before=before),
         enriched=enriched.trim(slowest, appended_before=before),

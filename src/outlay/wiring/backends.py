@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from outlay.errors import ConfigError
 
@@ -18,9 +19,15 @@ BACKENDS: Final[dict[str, dict[str, str]]] = {
     "stream": {"sqlite": "outlay.stream.sqlite:SqliteLog"},
     "olap": {"duckdb": "outlay.store.olap.duckdb:DuckDbStore"},
     "warehouse": {"parquet": "outlay.store.warehouse.parquet:ParquetWarehouse"},
-    "books": {"sqlite": "outlay.store.books.sql:SqlBooks"},
+    "books": {
+        "sqlite": "outlay.store.books.sql:SqlBooks",
+        "postgresql": "outlay.store.books.sql:SqlBooks",
+    },
 }
 """Kind, then URL scheme, to `"module:Class"`."""
+
+SERVERS: Final = ("postgresql",)
+"""Schemes whose URL names a server and a database instead of a path."""
 
 EMBEDDED: Final = {
     "stream": ("sqlite", "log"),
@@ -62,7 +69,13 @@ def target(kind: str, url: str, data: Path) -> Target:
             f"`{setting}` must be a URL such as {EMBEDDED[kind][0]}:////path.", where=setting
         )
     if scheme in ours:
-        if not url.partition(":///")[2]:
+        if scheme in SERVERS:
+            if not urlsplit(url).path.strip("/"):
+                raise ConfigError(
+                    f"`{setting}` names no database, as in {scheme}://user@host/name.",
+                    where=setting,
+                )
+        elif not url.partition(":///")[2]:
             raise ConfigError(f"`{setting}` names no path.", where=setting)
         module, _, name = ours[scheme].partition(":")
         return Target(scheme, url, getattr(importlib.import_module(module), name), ours=True)
@@ -77,3 +90,14 @@ def target(kind: str, url: str, data: Path) -> Target:
     raise ConfigError(
         f"There is no {kind} backend `{scheme}`.{guess} Known: {', '.join(known)}.", where=setting
     )
+
+
+def open_books(url: str) -> Any:
+    """Open the books at a URL on their own, without a server.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+        UnavailableError: the database is unreachable or damaged.
+    """
+    found = target("books", url, Path())
+    return found.opener(found.url)

@@ -8,6 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from outlay.act.enforcer import Enforcer
+from outlay.act.seeding import Seeder
+from outlay.act.settle import Settler
 from outlay.api.services import PartState
 from outlay.core.event import UNATTRIBUTED
 from outlay.core.prices import PriceBook
@@ -72,4 +75,35 @@ def of_pump(name: str, pump: SinkPump) -> PartState:
         lag_events=state.lag_events,
         error=state.last_error if state.failures else None,
         counts={"stored": state.events, "skipped": state.skipped},
+    )
+
+
+def of_enforcer(enforcer: Enforcer) -> list[PartState]:
+    """Return the states of what enforces limits."""
+    return [
+        PartState(part.name, ok=part.ok, error=part.error, counts=part.counts)
+        for part in enforcer.states()
+    ]
+
+
+def of_settler(settler: Settler, seeder: Seeder) -> PartState:
+    """Return the state of what counts events for limits; what waits for its past shows too."""
+    try:
+        state, seeds = settler.state(), seeder.state()
+    except OutlayError as error:
+        return PartState("settle", ok=False, error=error.message)
+    failed = state.last_error if state.failures else seeds.last_error
+    return PartState(
+        "settle",
+        ok=state.running and seeds.running and not state.failures,
+        offset=state.offset,
+        lag_events=state.lag_records,
+        error=failed or None,
+        counts={
+            "counted": state.events,
+            "skipped": state.skipped,
+            "unsure": state.unsure + seeds.inexact,
+            "seeded": seeds.seeded,
+            "waiting": seeds.waiting,
+        },
     )

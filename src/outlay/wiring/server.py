@@ -6,18 +6,20 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
 from fastapi import FastAPI
 
+from outlay.act.enforcer import Enforcer
+from outlay.act.estimates import EstimateWatch
 from outlay.act.late import ARRIVED_REASON, LatePrices
 from outlay.act.rerate import Rerater
+from outlay.act.seeding import Seeder
+from outlay.act.settle import Settler
 from outlay.api.app import create_app
-from outlay.api.auth import new_secret
 from outlay.api.logs import forwarded, make_logger
 from outlay.api.services import PartState, Services
 from outlay.config import Settings
@@ -29,11 +31,11 @@ from outlay.enrich.pump import SinkPump, trim_logs
 from outlay.enrich.worker import Enricher
 from outlay.errors import OutlayError
 from outlay.store.base import Books, OlapStore, Sink
-from outlay.store.books.catalogue import load_catalogue
 from outlay.stream.base import Log
-from outlay.wiring.backends import BACKENDS, EMBEDDED, Target, target
+from outlay.wiring.backends import BACKENDS, EMBEDDED, SERVERS, Target, target
+from outlay.wiring.first_start import has_admin, make_first_key, seed_prices
 from outlay.wiring.folder import DataFolder
-from outlay.wiring.parts import CountingPrice, of_enricher, of_pump
+from outlay.wiring.parts import CountingPrice, of_enforcer, of_enricher, of_pump, of_settler
 
 MAINTENANCE_S: Final = 60.0
 WAREHOUSE_EVENTS: Final = 40_000
@@ -48,7 +50,6 @@ COMPACT_STEPS: Final = 50
 DRAIN_S: Final = 5.0
 """How long the end waits for the logs to reach the stores; the rest waits in the logs."""
 JOIN_S: Final = 30.0
-ADMIN_SCOPES: Final = ("ingest", "read", "admin")
 
 Clock = Callable[[], int]
 
@@ -103,7 +104,7 @@ class Server:
         self.warehouse: Sink = self._store(targets["warehouse"])
         close(self.warehouse.close)
         if settings.seed_prices:
-            self._seed_prices()
+            seed_prices(self.books, at=self._clock(), log=self.log)
         self._start_parts()
         self._rerater = Rerater(
             self.olap,
@@ -122,6 +123,17 @@ class Server:
             past_us=settings.max_past_days * DAY_US,
             future_us=settings.max_future_s * 1_000_000,
         )
+        self._enforcer = Enforcer(
+            self.books,
+            clock=self._clock,
+            queue=settings.authority_queue,
+            keep_us=settings.max_past_days * DAY_US,
+            webhook_secret=settings.webhook_secret,
+            webhook_private_hosts=settings.webhook_private_hosts,
+        )
+        close(self._enforcer.stop)
+        self._enforcer.start()
+        self._start_counting()
         self.services = Services(
             settings=settings,
             books=self.books,
@@ -132,6 +144,9 @@ class Server:
             parts=self.parts,
             data=folder.path,
             rerater=self._rerater,
+            authority=self._enforcer.authority,
+            policy=self._enforcer.policy,
+            limit_notices=self._enforcer.notices,
             backends={kind: found.scheme for kind, found in targets.items()},
         )
         close(self.services.close_workers)
@@ -140,13 +155,15 @@ class Server:
         self._maintenance.start()
         close(self._stop_maintenance)
         close(self._rerater.stop)
-        if not self._has_admin():
-            self.first_key = self._make_first_key()
+        if not has_admin(self.books, at=self._clock()):
+            self.first_key = make_first_key(self.books, at=self._clock())
 
     def _store(self, found: Target) -> Any:
         settings = self.settings
         if not found.ours:
             return found.opener(found.url, settings)
+        if found.scheme in SERVERS:
+            return found.opener(found.url)
         found.path.parent.mkdir(parents=True, exist_ok=True)
         match found.scheme:
             case "duckdb":
@@ -171,39 +188,6 @@ class Server:
         except BaseException:
             captured.close()
             raise
-
-    def _seed_prices(self) -> None:
-        source = f"genai-prices {version('genai-prices')}"
-        last = self.books.audit(limit=1, action="prices.save")
-        if last and last[0].subject.startswith(f"{source} "):
-            return  # a sync has brought newer prices than the package's
-        changed = self.books.save_catalogue(
-            load_catalogue(), source=source, actor="server", at=self._clock()
-        )
-        if changed:
-            self.log.info("prices_loaded", source=source, rows=changed)
-
-    def _has_admin(self) -> bool:
-        """Tell whether any key can still manage the server; without one nobody gets back in."""
-        now = self._clock()
-        return any(
-            "admin" in key.scopes
-            and key.revoked_at is None
-            and (key.expires_at is None or key.expires_at > now)
-            for key in self.books.keys()  # noqa: SIM118 - not a mapping
-        )
-
-    def _make_first_key(self) -> str:
-        secret = new_secret()
-        self.books.create_key(
-            name="first admin key",
-            scopes=ADMIN_SCOPES,
-            tenant_id=None,
-            secret=secret,
-            actor="server",
-            at=self._clock(),
-        )
-        return secret
 
     def _start_parts(self) -> None:
         settings, clock = self.settings, self._clock
@@ -230,15 +214,37 @@ class Server:
                 **shared,
             ),
         }
+        self._seeder = Seeder(self.enriched, self.books, self.olap, clock=clock)
+        self._settler = Settler(
+            self.enriched,
+            self.books,
+            self.olap,
+            clock=clock,
+            moved=self._counters_moved,
+            changed=self._seeder.wake,
+        )
+        self._estimates = EstimateWatch(self.olap, self.books, clock=clock)
         self._closing.callback(self._stop_parts)
         self._enricher.start()
         for pump in self._pumps.values():
             pump.start()
 
+    def _counters_moved(self, series: Iterable[str]) -> None:
+        """Let what watches limits look at the counters that events have moved."""
+        self._enforcer.notices.look(series)
+
+    def _start_counting(self) -> None:
+        """Start what counts events for limits, and what looks up their past."""
+        self._seeder.start()
+        self._settler.start()
+
     def _stop_parts(self) -> None:
         """End the threads, upstream first, and let what is in the logs reach the stores."""
         until = time.monotonic() + DRAIN_S
-        workers: list[Enricher | SinkPump] = [self._enricher, *self._pumps.values()]
+        self._seeder.stop()
+        workers: list[Enricher | SinkPump | Settler] = [
+            self._enricher, *self._pumps.values(), self._settler,
+        ]  # fmt: skip
         for part in workers:
             if not part.stop():
                 self.log.error("part_did_not_stop")
@@ -246,6 +252,8 @@ class Server:
             try:
                 while time.monotonic() < until and part.run_once():
                     pass
+                if isinstance(part, Settler):
+                    part.write_offset()
             except Exception as error:
                 # The logs keep what is left; the next start goes on from there.
                 self.log.warning("not_drained", error=type(error).__name__)
@@ -257,6 +265,7 @@ class Server:
             if time.monotonic() >= due:
                 due = time.monotonic() + MAINTENANCE_S
                 self._try("maintenance", self.maintain)
+                self._try("estimates", self._watch_estimates)
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
         """Do one part of the upkeep; the others go on when it fails, and its error shows."""
@@ -280,7 +289,7 @@ class Server:
         trim_logs(
             self.captured,
             self.enriched,
-            sinks,
+            (*sinks, self._settler),
             retention_days=self.settings.retention_days,
             now=self._clock(),
         )
@@ -306,6 +315,12 @@ class Server:
         if written:
             self.log.info("rerated", events=written, reason=ARRIVED_REASON)
 
+    def _watch_estimates(self) -> None:
+        """Raise findings where what calls are held at drifts from what they cost."""
+        found = self._estimates.run()
+        if found:
+            self.log.warning("estimates_drift", models=found)
+
     def _compact(self, sink: Sink) -> None:
         """Let a store that has upkeep do some; each step tells whether there may be more."""
         step: Callable[[], object] = getattr(sink, "compact", lambda: False)
@@ -326,6 +341,8 @@ class Server:
         return [
             of_enricher(self._enricher, self._price),
             *(of_pump(name, pump) for name, pump in self._pumps.items()),
+            of_settler(self._settler, self._seeder),
+            *of_enforcer(self._enforcer),
             PartState("maintenance", alive, error=error),
         ]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from starlette.testclient import TestClient
 
+from outlay.act.enforcer import Enforcer
 from outlay.act.rerate import Rerater
 from outlay.api.app import create_app
 from outlay.api.auth import new_secret
@@ -20,9 +21,17 @@ from outlay.api.services import PartState, Services
 from outlay.config import Settings
 from outlay.core.ids import uuid7
 from outlay.enrich.price import price_table
-from outlay.store.base import Answer, Column, EventFilter, Tenant, UnpricedGroup
+from outlay.store.base import (
+    Answer,
+    Column,
+    EstimateGroup,
+    EventFilter,
+    Tenant,
+    UnpricedGroup,
+)
 from outlay.store.books.sql import SqlBooks
 from outlay.store.query.model import Query
+from outlay.stream.columns import ENRICHED_SCHEMA
 from outlay.stream.ipc import from_ipc
 from outlay.stream.sqlite import SqliteLog
 
@@ -77,6 +86,22 @@ class FakeOlap:
     def unpriced(self, which: EventFilter, *, limit: int) -> list[UnpricedGroup]:
         return []
 
+    def stored_up_to(self, offset: int) -> int:
+        return 0
+
+    def spent(self, which: EventFilter, by: Sequence[str], *, step_us: int = 0) -> pa.Table:
+        raise NotImplementedError
+
+    def find(self, event_ids: Sequence[bytes], *, start: int, end: int) -> pa.Table:
+        return ENRICHED_SCHEMA.empty_table()
+
+    def estimates(self, which: EventFilter, *, limit: int) -> list[EstimateGroup]:
+        chosen = [e for e in self.events if which.tenant in ("", e["tenant_id"])]
+        return [
+            EstimateGroup(f"model-of-{e['tenant_id']}", "", 1, 5, 7, 2, 1, 2, e["event_id"])
+            for e in chosen
+        ]
+
     def count(self) -> int:
         return len(self.events)
 
@@ -95,6 +120,9 @@ class Site:
         self.olap = FakeOlap()
         self.parts: list[PartState] = [PartState("enrich", ok=True, offset=3, lag_events=2)]
         self.log_text = io.StringIO()
+        self.enforcer = Enforcer(
+            self.books, clock=lambda: self.now, queue=1000, keep_us=35 * 86_400_000_000
+        )
         self.services = Services(
             settings=settings,
             books=self.books,
@@ -112,8 +140,13 @@ class Site:
                 settled=lambda _: True,
                 clock=lambda: self.now,
             ),
+            authority=self.enforcer.authority,
+            policy=self.enforcer.policy,
+            limit_notices=self.enforcer.notices,
             backends={"olap": "fake"},
         )
+        self.enforcer.authority.start()
+        self.enforcer.notices.start()
         self.app = create_app(self.services, log=make_logger(self.log_text, "debug"))
         self.client = TestClient(self.app)
         for tenant in ("acme", "rival"):
@@ -149,6 +182,8 @@ class Site:
     def close(self) -> None:
         self.services.close_workers()
         self.client.close()
+        self.enforcer.authority.stop()
+        self.enforcer.notices.stop()
         for part in (self.captured, self.enriched, self.books):
             part.close()
 

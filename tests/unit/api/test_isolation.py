@@ -8,9 +8,13 @@ from typing import Any, NamedTuple
 import pytest
 from starlette.routing import Route
 
+from outlay.core.limits.holds import Need, Reserve, Sync, Want
+from outlay.core.limits.limit import Limit, Match
+from outlay.core.limits.period import counter_key
 from outlay.core.prices import RateRow
 from outlay.core.sell import SellRow
 from outlay.store.base import PriceChange
+from outlay.store.limits import LimitChange, Notice
 from tests.unit.api.site import NOW, Site, event
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
@@ -61,6 +65,42 @@ CASES = [
     Case("POST", "/v1/prices/spread", "/v1/prices/spread",
          {"from": 0, "to": 1, "reason": "r", "provider": "p", "model": "m", "hourly_nanos": 1},
          403, 403),
+    Case("GET", "/v1/limits/policy", "/v1/limits/policy", None, 200, 200),
+    Case("GET", "/v1/holds", "/v1/holds", None, 200, 200),
+    Case("GET", "/v1/holds/{hold_id:path}", "/v1/holds/hold-{tenant}", None, 200, 404),
+    Case("POST", "/v1/holds", "/v1/holds", {"hold_id": "new", "subject": {"tenant": "{tenant}"},
+         "estimate": {"cost_nanos": 1}}, 200, 403),
+    Case("POST", "/v1/holds/{hold_id:path}/extend", "/v1/holds/hold-{tenant}/extend", {},
+         200, 404),
+    Case("POST", "/v1/holds/{hold_id:path}/settle", "/v1/holds/hold-{tenant}/settle",
+         {"cost_nanos": 1}, 200, 404),
+    Case("POST", "/v1/holds/{hold_id:path}/void", "/v1/holds/hold-{tenant}/void", None, 200, 404),
+    Case("GET", "/v1/leases", "/v1/leases?owner=lease-{tenant}", None, 200, 200),
+    Case("POST", "/v1/leases", "/v1/leases", {"owner": "lease-{tenant}", "closing": True},
+         200, 409),
+    Case("GET", "/v1/limits", "/v1/limits", None, 200, 200),
+    Case("POST", "/v1/limits", "/v1/limits?reason=r", {"limits": []}, 403, 403),
+    Case("GET", "/v1/limits/state", "/v1/limits/state?tenant={tenant}", None, 200, 200),
+    Case("GET", "/v1/limits/notices", "/v1/limits/notices?tenant={tenant}", None, 200, 200),
+    Case("POST", "/v1/limits/check", "/v1/limits/check", {"ids": []}, 403, 403),
+    Case("GET", "/v1/limits/estimates", "/v1/limits/estimates?tenant={tenant}", None, 200, 200),
+    Case("GET", "/v1/limits/{limit_id}", "/v1/limits/day-of-{tenant}", None, 200, 404),
+    Case("PUT", "/v1/limits/{limit_id}", "/v1/limits/x?reason=r", {"amount": 1}, 403, 403),
+    Case("DELETE", "/v1/limits/{limit_id}", "/v1/limits/x?reason=r", None, 403, 403),
+    Case("GET", "/v1/limits/{limit_id}/history", "/v1/limits/x/history", None, 403, 403),
+    Case("POST", "/v1/limits/{limit_id}/overrides", "/v1/limits/x/overrides",
+         {"amount": 1, "ends_at": 2, "reason": "r"}, 403, 403),
+    Case("DELETE", "/v1/limits/{limit_id}/overrides/{override_id}",
+         "/v1/limits/x/overrides/o?reason=r", None, 403, 403),
+    Case("GET", "/v1/credits", "/v1/credits", None, 200, 200),
+    Case("GET", "/v1/credits/{tenant}", "/v1/credits/{tenant}", None, 200, 404),
+    Case("GET", "/v1/credits/{tenant}/grants", "/v1/credits/{tenant}/grants", None, 200, 404),
+    Case("GET", "/v1/credits/{tenant}/history", "/v1/credits/{tenant}/history", None, 200, 404),
+    Case("PUT", "/v1/credits/{tenant}", "/v1/credits/{tenant}", {"reason": "r"}, 403, 403),
+    *(Case("POST", f"/v1/credits/{{tenant}}/{what}", f"/v1/credits/{{tenant}}/{what}",
+           {"key": "k", "reason": "r", "amount": 1}, 403, 403)
+      for what in ("grants", "adjust", "refund", "transfer")),
+    Case("GET", "/v1/verify", "/v1/verify", None, 403, 403),
     Case("GET", "/v1/findings", "/v1/findings", None, 403, 403),
     Case("POST", "/v1/findings/resolve", "/v1/findings/resolve",
          {"kind": "k", "subject": "s", "reason": "r"}, 403, 403),
@@ -110,6 +150,28 @@ def prices_of(tenant: str) -> PriceChange:
     return PriceChange(rates=rates, sells=(SellRow.make("cost", "nanos", 9, tenant=tenant),))
 
 
+def limited(site: Site, tenant: str) -> None:
+    """Give a tenant a limit of its own with something used, credits, and a notice."""
+    books = site.books
+    limit = Limit(
+        f"day-of-{tenant}", "cost", "day", 10**9, scope=(Match("tenant", (tenant,)),), name=tenant
+    )
+    books.change_limits(LimitChange(limits=(limit,)), reason=f"for {tenant}", actor="test", at=1)
+    books.grant(tenant, 5_000_000, key="g", reason=f"for {tenant}", actor=f"{tenant}-admin", at=1)
+    key = counter_key(limit, "[]", NOW)
+    need = Need(key, "cost", 7, 10**9)
+    want = Want(need, 0, 0, 0, 0)
+    books.apply([
+        Reserve(f"hold-{tenant}", f"owner-{tenant}", (need,), NOW, NOW + 10**9),
+        Sync(f"lease-{tenant}", (want,), NOW, NOW + 10**9),
+    ])  # fmt: skip
+    notice = Notice(
+        limit.limit_id, key.counter_id, key.scope_key, tenant, "crossed", 1, "warn", "enforce",
+        NOW, 7, 10**9,
+    )  # fmt: skip
+    books.notice([notice])
+
+
 def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
     parts = {} if case.body is None else {"json": filled(case.body, tenant)}
     return site.call(case.method, filled(case.path, tenant), key, **parts)
@@ -119,6 +181,8 @@ def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
 def test_a_tenants_key_sees_nothing_of_another_tenant(site: Site, case: Case) -> None:
     site.olap.events = [stored("acme"), stored("rival")]
     site.books.change_prices(prices_of("rival"), reason="for rival", actor="test", at=1)
+    for tenant in ("acme", "rival"):
+        limited(site, tenant)
     own = call(site, case, "acme", site.acme)
     assert own.status_code == case.own, own.text
     before = (site.books.tenant_history("rival"), len(site.books.keys()))
@@ -145,13 +209,22 @@ def test_no_endpoint_answers_without_a_key(site: Site, case: Case) -> None:
 
 
 SCOPES = {
-    "ingest": {"POST /v1/events", "GET /v1/prices", "GET /v1/prices/snapshot"},
+    "ingest": {
+        "POST /v1/events", "GET /v1/prices", "GET /v1/prices/snapshot", "GET /v1/limits/policy",
+        "POST /v1/holds", "POST /v1/holds/{hold_id:path}/extend", "POST /v1/leases",
+        "POST /v1/holds/{hold_id:path}/settle", "POST /v1/holds/{hold_id:path}/void",
+    },
     "read": {
         "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id:path}/tree",
         "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}",
         "GET /v1/prices", "GET /v1/prices/snapshot", "GET /v1/prices/show",
         "GET /v1/prices/history", "GET /v1/prices/export", "GET /v1/findings",
-        "GET /v1/prices/unpriced",
+        "GET /v1/limits/policy", "GET /v1/holds", "GET /v1/holds/{hold_id:path}", "GET /v1/leases",
+        "GET /v1/prices/unpriced", "GET /v1/limits", "GET /v1/limits/state",
+        "GET /v1/limits/notices", "GET /v1/limits/{limit_id}", "GET /v1/credits",
+        "POST /v1/limits/check", "GET /v1/limits/estimates",
+        "GET /v1/credits/{tenant}", "GET /v1/credits/{tenant}/grants",
+        "GET /v1/credits/{tenant}/history",
     },
     "admin": {
         "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}", "POST /v1/tenants",
@@ -161,6 +234,18 @@ SCOPES = {
         "GET /v1/prices/history", "GET /v1/prices/export", "GET /v1/findings", "POST /v1/prices",
         "POST /v1/prices/sync", "POST /v1/prices/diff", "POST /v1/findings/resolve",
         "GET /v1/prices/unpriced", "POST /v1/prices/rerate", "POST /v1/prices/spread",
+        "GET /v1/limits/policy", "GET /v1/holds", "GET /v1/holds/{hold_id:path}", "GET /v1/leases",
+        "GET /v1/limits", "GET /v1/limits/state",
+        "GET /v1/limits/notices", "GET /v1/limits/{limit_id}", "GET /v1/credits",
+        "POST /v1/limits/check", "GET /v1/limits/estimates",
+        "GET /v1/credits/{tenant}", "GET /v1/credits/{tenant}/grants",
+        "GET /v1/credits/{tenant}/history",
+        "POST /v1/limits", "PUT /v1/limits/{limit_id}", "DELETE /v1/limits/{limit_id}",
+        "GET /v1/limits/{limit_id}/history", "POST /v1/limits/{limit_id}/overrides",
+        "DELETE /v1/limits/{limit_id}/overrides/{override_id}", "PUT /v1/credits/{tenant}",
+        "POST /v1/credits/{tenant}/grants", "POST /v1/credits/{tenant}/adjust",
+        "POST /v1/credits/{tenant}/refund", "POST /v1/credits/{tenant}/transfer",
+        "GET /v1/verify",
     },
 }  # fmt: skip
 
