@@ -11,23 +11,29 @@ if TYPE_CHECKING:
     from typing import Any
 
     from outlay.capture import (
+        RunStopped,
         agent,
         context,
         current,
         flush,
         init,
+        on,
+        partial,
         record,
         shutdown,
         stats,
     )
 
 __all__ = [
+    "RunStopped",
     "__version__",
     "agent",
     "context",
     "current",
     "flush",
     "init",
+    "on",
+    "partial",
     "record",
     "shutdown",
     "stats",

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from outlay.capture.taps import aiohttp as tap
+from outlay.capture.taps import aiohttp_reader
 from outlay.capture.testing import capture_events
 from tests.guest.bodies import (
     CHAT_BODY,
@@ -30,7 +30,7 @@ from tests.guest.replies import Cut, Paused, Provider, run
 def events(provider: Provider) -> Iterator[list[dict[str, Any]]]:
     with capture_events(hosts=provider.hosts) as captured:
         yield captured
-    assert tap._followed == {}
+    assert aiohttp_reader._followed == {}
 
 
 async def _collect(pieces: Any) -> list[Any]:

@@ -22,6 +22,7 @@ from outlay.capture import attempt as attempts
 from outlay.capture import guard
 from outlay.capture.runtime import activate
 from outlay.capture.taps import aiohttp as tap
+from outlay.capture.taps import aiohttp_reader
 from outlay.capture.testing import capture_events
 from tests.guest.bodies import (
     CHAT,
@@ -42,7 +43,7 @@ from tests.guest.replies import BUSY, PATH, Provider, Start, run
 def events(provider: Provider) -> Iterator[list[dict[str, Any]]]:
     with capture_events(hosts=provider.hosts) as captured:
         yield captured
-    assert tap._followed == {}
+    assert aiohttp_reader._followed == {}
 
 
 def test_a_call_is_one_event(provider: Provider, events: list[dict[str, Any]]) -> None:

@@ -18,11 +18,13 @@ from outlay.capture import guard, taps
 from outlay.capture.runtime import active
 from outlay.errors import ConfigError
 
-PUBLIC = ["agent", "context", "current", "flush", "init", "record", "shutdown", "stats"]
+PUBLIC = [
+    "agent", "context", "current", "flush", "init", "on", "partial", "record", "shutdown", "stats",
+]  # fmt: skip
 
 
 def test_the_public_surface_is_this_list() -> None:
-    assert outlay.__all__ == ["__version__", *PUBLIC]
+    assert outlay.__all__ == ["RunStopped", "__version__", *PUBLIC]
     assert dir(outlay) == sorted(outlay.__all__)
     assert [name for name in capture.__all__ if name[0].islower()] == PUBLIC
     for name in PUBLIC:

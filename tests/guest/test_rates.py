@@ -149,3 +149,37 @@ def _settled(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()
+
+
+STEP = 1000
+STEPPED = PriceBook(
+    (ModelRow("p", "m", '{"equals":"m"}'),),
+    (
+        RateRow.make("p", "m", "input", 1_000_000_000, valid_to=AT),
+        RateRow.make("p", "m", "input", 2_000_000_000, valid_from=AT),
+        RateRow.make("p", "m", "input", 4_000_000_000, valid_from=AT, min_context=STEP),
+        RateRow.make("p", "m", "output", 1_000_000_000),
+        RateRow.make("p", "m", "output", 3_000_000_000, window="Mon-Fri 01:00:00-04:00:00"),
+    ),
+)
+
+
+@pytest.mark.parametrize("unit", ["input", "output"])
+def test_kept_rates_hold_for_their_time_and_size_only(unit: str) -> None:
+    local = rates(STEPPED)
+    hour = 3_600_000_000
+    moments = [AT - 1, AT, AT + 1, *(AT + hour * n for n in range(0, 24 * 8, 3))]
+    for _ in range(2):  # the second time from what was kept
+        for at in moments:
+            for count in (STEP - 1, STEP, 10 * STEP):
+                one = reading(provider="p", model_requested="m", usage={unit: count})
+                call = call_of({"provider": "p", "model_requested": "m", unit: count}, at=at)
+                assert local.cost(one, at) == price_call(STEPPED, call).cost_nanos
+
+
+def test_kept_rates_are_those_of_the_newest_book() -> None:
+    local = rates(STEPPED)
+    one = reading(provider="p", model_requested="m", usage={"input": 1})
+    assert local.cost(one, AT) == 2000
+    local.book = PriceBook(STEPPED.models, (RateRow.make("p", "m", "input", 7_000_000_000),))
+    assert local.cost(one, AT) == 7000

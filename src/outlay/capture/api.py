@@ -1,7 +1,7 @@
 """What host applications call: `init`, `context`, `agent`, `record`, `current`, `flush`, `stats`.
 
-Nothing here raises into the caller, except `init(strict=True)` for bad settings. Each function is
-a thin door; the work is in the modules beside it.
+Nothing here raises into the caller, except `init(strict=True)` for bad settings and `agent` for bad
+rules. Each function is a thin door; the work is in the modules beside it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 from outlay import config
 from outlay.capture import guard, recording, taps
+from outlay.capture.agents import AgentOpener, budget_of, keep_partial, rules_of
 from outlay.capture.guard import caught, logger, shielded, warn_once
 from outlay.capture.runtime import Runtime, activate, active
-from outlay.capture.scope import AgentOpener, ContextOpener, Totals, current_scope
+from outlay.capture.scope import BudgetState, ContextOpener, Totals, current_scope
 from outlay.config import Settings
 from outlay.core.context import CostContext
 from outlay.errors import ConfigError
@@ -38,6 +39,8 @@ class Current:
     """The innermost agent with all agents below it; outside any, the same as `request`."""
     process: Totals
     """Everything since `init`."""
+    budget: BudgetState | None = None
+    """The innermost budget of the agents around; `None` without one."""
 
     @property
     def cost_nanos(self) -> int:
@@ -180,19 +183,53 @@ def agent(
     request_id: str | None = None,
     run_id: str | None = None,
     labels: Mapping[str, Any] | None = None,
+    budget: str | Decimal | int | None = None,
+    budget_nanos: int | None = None,
+    max_steps: int | None = None,
+    max_depth: int | None = None,
+    max_repeats: int | None = None,
+    entitlement: str | None = None,
 ) -> AgentOpener:
     """Open a node of the cost tree: `with`, `async with`, or a decorator of any function.
 
     Every cost inside lands on this agent; agents inside it are its children. The root agent gets
-    a `run_id` if none is given. The other arguments are those of `context`.
+    a `run_id` if none is given. Arguments that are not explained here are those of `context`.
+
+    A call that breaks a rule is refused: the provider's SDK raises its own error of an HTTP 402.
+    When that leaves the agent whose rule it was, `RunStopped` takes its place. `with … as run`
+    gives an object that tells how the run stands.
+
+    Args:
+        name: its part of the agent path; a `/` in it becomes `_`.
+        tenant: as in `context`, like what follows.
+        user: who of the tenant.
+        workspace: where in the tenant's account.
+        billing_unit: type and id of what is billed.
+        feature: the product feature.
+        workflow: the process it is a step of.
+        initiator: `user` or `system`.
+        request_id: your own id of the originating request.
+        run_id: your own id of the agent run.
+        labels: anything else.
+        budget: the most that the agent may cost with all below it, in dollars as text or Decimal;
+            at most what the budget around it has left.
+        budget_nanos: the same in nano-dollars.
+        max_steps: the most calls to models, those of agents below included; retries are none.
+        max_depth: how many agents may be open below it, one inside the other.
+        max_repeats: how often an agent may ask for, or `record`, a tool with the same arguments.
+        entitlement: the named right that the tenant's plan must have; checked where limits are on.
+
+    Raises:
+        ValueError: a rule has a bad value. A budget that was asked for must not silently be none.
     """
+    rules = rules_of(budget, budget_nanos, max_steps, max_depth, max_repeats, entitlement)
     values = {
         "tenant_id": tenant, "user_id": user, "workspace_id": workspace, "feature": feature,
         "workflow": workflow, "initiator": initiator, "request_id": request_id, "run_id": run_id,
     }  # fmt: skip
     if billing_unit is not None:
         _split(billing_unit, values)
-    return AgentOpener(name, values, labels)
+    return AgentOpener(name, values, labels, rules)
 
 
 def _split(billing_unit: tuple[str, str], values: dict[str, Any]) -> None:
@@ -219,6 +256,7 @@ def record(
     event_id: str | uuid.UUID | None = None,
     response_id: str | None = None,
     provider_request_id: str | None = None,
+    arguments: Any = None,
 ) -> str:
     """Record one billable thing that no tap sees, and return its event id.
 
@@ -253,6 +291,8 @@ def record(
             any other text works together with `started_at`.
         response_id: the provider's id of the response, such as `chatcmpl-…`.
         provider_request_id: the provider's id of the request, from the reply's headers.
+        arguments: what a tool was called with, to find an agent that does the same over and over
+            (`max_repeats`); only a hash of it is kept, in memory.
 
     Returns:
         The event's id, which is that of the event recorded before if the call is known; empty when
@@ -266,7 +306,7 @@ def record(
         runtime, operation, name=name, units=units, provider=provider, model=model,
         cost_nanos=cost_nanos, cost_usd=cost_usd, status=status, started_at=started_at,
         ended_at=ended_at, labels=labels, event_id=event_id, response_id=response_id,
-        provider_request_id=provider_request_id,
+        provider_request_id=provider_request_id, arguments=arguments,
     )  # fmt: skip
 
 
@@ -278,7 +318,20 @@ def current() -> Current:
         return Current(CostContext(), Totals(), Totals(), process)
     request = scope.counters[-1].totals()
     inner = scope.counters[0].totals() if len(scope.counters) > 1 else request
-    return Current(scope.context(), request, inner, process)
+    return Current(scope.context(), request, inner, process, budget_of(scope))
+
+
+@shielded("partial", lambda: None)
+def partial(value: Any) -> None:
+    """Remember what there is so far, for the case that a rule or a limit ends the run.
+
+    `RunStopped.partial` then has it: of the innermost agent with a rule around this call, or where
+    none has one (a limit of the server's), of the outermost agent. The last value counts; it is
+    kept as it is, so give a copy of what you go on changing.
+    """
+    scope = current_scope()
+    if scope is not None:
+        keep_partial(scope, value)
 
 
 def _process(runtime: Runtime | None) -> Totals:
@@ -331,4 +384,5 @@ def stats() -> dict[str, Any]:
         "in_memory": 0 if spool is None else spool.in_memory,
         "shipping": "on" if runtime.ships else "off: no endpoint, events stay in the spool",
         "errors": guard.counts(),
+        **({} if runtime.gate is None else {"limits": runtime.gate.stats()}),
     }

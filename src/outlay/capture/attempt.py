@@ -1,59 +1,55 @@
 """One metered HTTP attempt, whatever client makes it: bytes in, one event out.
 
 A tap calls `begin`, then `response`, then `take` or `feed` for the body, then `end` once; every
-method swallows its own errors. It owns the attempt's times and its place among its retries, and
-what the caller sees of an edited stream. Replies that tell of other calls (batch results) give an
-event for each of these; a call that a gateway of ours has recorded gives none, and is only counted.
+method swallows its own errors. Where limits may hold (`entry` is not `None`) it calls `enter` or
+`enter_async` first, and `block` instead of all else when that refuses. It owns the attempt's times
+and its place among its retries, and what the caller sees of an edited or cut stream. Replies that
+tell of other calls (batch results) give an event for each of these; a call that a gateway of ours
+has recorded gives none, and is only counted.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from outlay.capture import events, forks
+from outlay.capture.attempt_events import record_blocked, record_other, way_in
+from outlay.capture.attempt_facts import (
+    AWS_CALL_HEADER,
+    EVENT_ID_HEADER,
+    error_class,
+    replaced,
+    retry_count,
+)
 from outlay.capture.guard import caught
 from outlay.capture.ids import UUID7, new_id
 from outlay.capture.once import derive
+from outlay.capture.relay import Relay
 from outlay.capture.retries import FIRST, Failure, Place, is_retryable, owner
 from outlay.capture.runtime import Runtime
 from outlay.capture.scope import Scope, text, working_scope
-from outlay.wire.base import READ_HEADERS, Reader, Reading, Request
-from outlay.wire.encoding import Decoder
-from outlay.wire.include_usage import UsageChunkFilter, add_include_usage
+from outlay.capture.tally import UNKNOWN
+from outlay.wire.base import Reader, Reading, Request
+from outlay.wire.include_usage import add_include_usage
 from outlay.wire.registry import Route, open_reader
 
-RETRY_COUNT_HEADER: Final = "x-stainless-retry-count"
-AWS_CALL_HEADER: Final = "amz-sdk-invocation-id"
-"""The same on every attempt of one call of an AWS SDK."""
-AWS_ATTEMPT_HEADER: Final = "amz-sdk-request"
-"""An AWS SDK's number of the attempt: `attempt=1; max=3`."""
-EVENT_ID_HEADER: Final = "outlay-event-id"
-"""Where a gateway of ours names the event that it has recorded for the call."""
-HEADERS: Final = READ_HEADERS | {
-    RETRY_COUNT_HEADER, AWS_CALL_HEADER, AWS_ATTEMPT_HEADER, EVENT_ID_HEADER, "content-encoding",
-}  # fmt: skip
-"""All headers that a tap needs to hand over, in lower case."""
+if TYPE_CHECKING:  # limits are loaded where they are on
+    from outlay.capture.limits.entering import Entry
+    from outlay.core.limits.refusal import Refusal
 
 MAX_PIECE_BYTES: Final = 256 * 1024
 """Fed to a reader at once, so that what it has `ready` stays little."""
-
-_CONNECT: Final = frozenset(
-    {
-        "ConnectError", "ConnectionRefusedError", "gaierror", "NewConnectionError",
-        "ClientConnectorError",
-    }
-)  # fmt: skip
-"""Exceptions of httpx, Python, urllib3 and aiohttp: nothing was sent."""
 
 
 class Attempt:
     """Follows one attempt to a known provider."""
 
     __slots__ = (
-        "_decoder", "_ended", "_filter", "_first_byte", "_hiding", "_key", "_owner", "_place",
-        "_reader", "_request", "_runtime", "_scope", "_stamped", "_started_at", "_ticks",
+        "_ended", "_first_byte", "_hiding", "_key", "_owner", "_place", "_reader", "_relay",
+        "_request", "_runtime", "_scope", "_stamped", "_started_at", "_ticks", "cut", "entry",
+        "relays",
     )  # fmt: skip
 
     def __init__(
@@ -76,11 +72,17 @@ class Attempt:
         self._place = place
         self._stamped = "" if private else None
         """The event that a gateway of ours has recorded for this attempt; `None`: none is there."""
-        self._decoder: Decoder | None = None
-        self._filter: UsageChunkFilter | None = None
+        self._relay: Relay | None = None
+        """The way of a body that comes in pieces; `None`: the caller sees all as it comes."""
         self._hiding = False
         self._first_byte = 0
         self._ended = False
+        self.entry: Entry | None = None
+        """The way past the limits; `None`: none are on."""
+        self.relays = False
+        """A stream whose growth limits watch: they may cut it, so it must come unpacked."""
+        self.cut = False
+        """The stream was ended for the caller: the tap reads no further and hangs up."""
         self._started_at = time.time_ns()
         self._ticks = time.perf_counter_ns()
 
@@ -97,13 +99,52 @@ class Attempt:
         scope = working_scope()
         headers = request.headers
         key = (request.url, hash(headers.get(AWS_CALL_HEADER) or request.body))
-        count = _retry_count(headers)
+        count = retry_count(headers)
         place = FIRST
         if count or scope.memory.failures:
             place = scope.memory.begin(
                 key, span_id=scope.span_id, retry_count=count, now=time.monotonic()
             )
-        return cls(runtime, reader, scope, request, key, place, private=route.private)
+        attempt = cls(runtime, reader, scope, request, key, place, private=route.private)
+        if runtime.gate is not None or scope.run is not None:
+            attempt.entry = way_in(runtime, scope, reader, request, route, place)
+        return attempt
+
+    def enter(self) -> Refusal | None:
+        """Wait until limits let the attempt pass; a refusal says why they do not. Blocks."""
+        return None if self.entry is None else self._entered(self.entry, self.entry.enter())
+
+    async def enter_async(self) -> Refusal | None:
+        """Wait until limits let the attempt pass; a refusal says why they do not. Awaits."""
+        entry = self.entry
+        return None if entry is None else self._entered(entry, await entry.enter_async())
+
+    def _entered(self, entry: Entry, refusal: Refusal | None) -> Refusal | None:
+        """Begin anew with what is to be sent; waiting is no part of the call."""
+        self._reader, self._request = cast("Reader", entry.reader), entry.request
+        self.relays = entry.bounds and entry.reader.streamed
+        self._started_at = time.time_ns()
+        self._ticks = time.perf_counter_ns()
+        return refusal
+
+    @property
+    def changed(self) -> Request | None:
+        """The request to send instead of the caller's, with another model; `None`: as it is."""
+        entry = self.entry
+        return entry.request if entry is not None and entry.changed else None
+
+    def block(self, refusal: Refusal) -> None:
+        """End the attempt as one that a limit refused: nothing was sent."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self._record_blocked(refusal)
+        except Exception as problem:
+            caught("attempt.block", problem)
+            self._runtime.stats.drop("internal_error")
+        finally:
+            self._leave()
 
     def body_with_usage(self) -> bytes | None:
         """Return the body to send so that the stream tells its usage; `None`: send it as it is."""
@@ -122,6 +163,8 @@ class Attempt:
     def response(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the response line and headers (names lower case)."""
         self._request = None  # a long stream must not keep the prompt alive
+        if self.entry is not None:
+            self.entry.request = None
         try:
             # Anybody could send the header: only who was named in the settings is believed.
             if self._stamped is not None and EVENT_ID_HEADER in headers:
@@ -132,12 +175,16 @@ class Attempt:
             caught("attempt.response", error)
 
     def expect(self, content_encoding: str, content_type: str) -> None:
-        """Prepare for a body that comes in pieces and still encoded."""
+        """Prepare for a body that comes in pieces, and maybe still encoded."""
+        if not (content_encoding or self._hiding or self.relays):
+            return
         try:
-            if content_encoding:
-                self._decoder = Decoder(content_encoding)
-            elif self._hiding and content_type.startswith("text/event-stream"):
-                self._filter = UsageChunkFilter()
+            self._relay = Relay(
+                encoding=content_encoding,
+                hides=self._hiding,
+                kind=content_type,
+                entry=self.entry if self.relays else None,
+            )
         except Exception as error:
             caught("attempt.expect", error)
 
@@ -158,29 +205,30 @@ class Attempt:
         """Take a piece of the body as it came and return what the caller sees of it."""
         if not self._first_byte:
             self._first_byte = time.perf_counter_ns()
+        relay = self._relay
+        if relay is None:
+            self.feed(chunk)
+            return chunk
+        if relay.cut:
+            return b""
         try:
-            decoder = self._decoder
-            self.feed(chunk if decoder is None else decoder.feed(chunk))
+            self.feed(relay.metered(chunk))
         except Exception as error:
             caught("attempt.feed", error)
-        if self._filter is None:
-            return chunk
-        try:
-            return self._filter.feed(chunk)
-        except Exception as error:
-            caught("attempt.hide", error)
-            held, self._filter = self._filter, None
-            return _left(held) + chunk
+        shown = relay.shown(chunk)
+        self.cut = relay.cut
+        return shown
 
     def rest(self) -> bytes:
         """Return what the caller has not seen yet when the body is over."""
+        relay = self._relay
+        if relay is None or relay.cut:
+            return b""
         try:
-            if self._decoder is not None:
-                self.feed(self._decoder.flush())
+            self.feed(relay.last_metered())
         except Exception as error:
             caught("attempt.feed", error)
-        held, self._filter = self._filter, None
-        return b"" if held is None else _left(held)
+        return relay.last_shown()
 
     def end(self, *, complete: bool, error: BaseException | None = None) -> None:
         """End the attempt and store its event; later calls do nothing."""
@@ -192,6 +240,17 @@ class Attempt:
         except Exception as problem:
             caught("attempt.end", problem)
             self._runtime.stats.drop("internal_error")
+        finally:
+            if self.entry is not None:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Give back what limits hold for the attempt, unless it was settled."""
+        try:
+            if self.entry is not None:
+                self.entry.drop()
+        except Exception as problem:
+            caught("attempt.leave", problem)
 
     def _feed(self, data: bytes) -> None:
         """Feed what may be much, in pieces."""
@@ -202,9 +261,6 @@ class Attempt:
         now = time.perf_counter_ns()
         runtime, reader = self._runtime, self._reader
         reading = reader.finish(complete=complete, error=error)
-        decoder = self._decoder
-        if decoder is not None and (decoder.failed or not decoder.supported):
-            reading.find("body_undecoded")
         if reader.ready:
             self._record_ready()
         if reading.surface.endswith(".free"):
@@ -213,12 +269,16 @@ class Attempt:
             return
         if error == "cancelled" and reading.status == "error":
             reading.status = "aborted"
+        if self._relay is not None:
+            self._relay.judge(reading)
         place = self._place
         stamped = self._stamped
         event_id = stamped or new_id()
         if reading.once and not stamped:
             if reading.job or "retrieved" in reading.findings:
-                self._record_other(reading)  # what it tells of was not made by this attempt
+                record_other(
+                    self._runtime, self._scope, reading
+                )  # what it tells of was not made by this attempt
                 return
             event_id = derive(reading, time.time_ns() // 1000)[0]
             if not runtime.once.first(event_id):
@@ -233,53 +293,48 @@ class Attempt:
             fields["ttft_ms"] = round((self._first_byte - self._ticks) / 1e6, 3)
         if place.attempt:
             fields["attempt"] = place.attempt
-        fallback_from = reading.fallback_from or place.fallback_from or _replaced(place, reading)
+        fallback_from = reading.fallback_from or place.fallback_from or replaced(place, reading)
         if fallback_from:
             fields["fallback_from"] = text(fallback_from)
         events.fill(fields, reading)
         if reading.status in ("error", "timeout"):
             self._remember(reading, call_id, fallback_from)
+        cost: int | None = UNKNOWN
+        if self.entry is not None:
+            self.entry.fill(fields)
+            self.entry.settle(reading, started_at, elapsed // 1000, elsewhere=bool(stamped))
+            cost = self.entry.cost
         if not stamped:
             head = events.head(event_id, call_id, started_at, elapsed)
             runtime.submit(fields, self._scope, f"{head},{events.words(reading)}")
         scope = self._scope
         runtime.tally.add(
             scope.counters, reading, started_at, place.attempt, runtime.tenant(scope),
-            elapsed // 1000,
+            elapsed // 1000, cost,
         )  # fmt: skip
+
+    def _record_blocked(self, refusal: Refusal) -> None:
+        """Record that the attempt was refused."""
+        reading, place = self._reader.finish(complete=False, error="connect"), self._place
+        fields: dict[str, Any] = {}
+        if self.entry is not None:
+            self.entry.fill(fields)
+        before = place.fallback_from or replaced(place, reading)
+        call_id = record_blocked(
+            self._runtime, self._scope, reading, refusal, place, before, fields
+        )
+        self._remember(reading, call_id, before)
 
     def _record_ready(self) -> None:
         """Record what the reply has told of other calls so far."""
         ready = self._reader.ready
         for reading in ready:
             try:
-                self._record_other(reading)
+                record_other(self._runtime, self._scope, reading)
             except Exception as problem:
                 caught("attempt.ready", problem)
                 self._runtime.stats.drop("internal_error")
         ready.clear()
-
-    def _record_other(self, reading: Reading) -> None:
-        """Record a call that this attempt did not make: how long it took is not known."""
-        runtime, scope = self._runtime, self._scope
-        if reading.created_at is None and reading.job:
-            reading.created_at = runtime.once.job_time(reading.provider, reading.job)
-        event_id, started_at = derive(reading, time.time_ns() // 1000)
-        if reading.once and not runtime.once.first(event_id):
-            return
-        if reading.billed != "no" and runtime.once.tapped(reading, event_id) != event_id:
-            return
-        if reading.created_at is not None and reading.created_at != started_at:
-            reading.find("read_late")
-        fields: dict[str, Any] = {
-            "event_id": event_id,
-            "call_id": event_id,
-            "started_at": started_at,
-            "ended_at": started_at,
-        }
-        events.fill(fields, reading)
-        runtime.submit(fields, scope, events.words(reading))
-        runtime.tally.add(scope.counters, reading, started_at, 0, runtime.tenant(scope))
 
     def _remember(self, reading: Reading, call_id: str, fallback_from: str | None) -> None:
         self._scope.memory.failed(
@@ -296,47 +351,3 @@ class Attempt:
                 fallback_from=fallback_from,
             )
         )
-
-
-def error_class(error: BaseException) -> str:
-    """Name a transport failure: `timeout`, `connect`, `cancelled`, or the exception's own name."""
-    names = [cls.__name__ for cls in type(error).__mro__]
-    # First, since urllib3 derives its own from a timeout.
-    if not _CONNECT.isdisjoint(names):
-        return "connect"
-    if any("Timeout" in name for name in names):
-        return "timeout"
-    if any(name in ("CancelledError", "Cancelled") for name in names):
-        return "cancelled"
-    return text(names[0], 64)
-
-
-def _replaced(place: Place, reading: Reading) -> str | None:
-    """Return the model this call stands in for: the one that failed just before, if another."""
-    before = place.before
-    if before is None or not before.model:
-        return None
-    same = (before.provider, before.model) == (reading.provider, reading.model_requested)
-    return None if same else before.model
-
-
-def _retry_count(headers: Mapping[str, str]) -> int:
-    """Return how many attempts of the call the client says it made before."""
-    count, before = headers.get(RETRY_COUNT_HEADER), 0
-    if count is None:
-        if AWS_ATTEMPT_HEADER not in headers:
-            return 0
-        # AWS counts from 1; other parts of the value come in any order.
-        parts = headers[AWS_ATTEMPT_HEADER].replace(" ", "").split(";")
-        count = next((p[8:] for p in parts if p.startswith("attempt=")), "")
-        before = 1
-    whole = count.isascii() and count.isdigit() and len(count) < 4
-    return max(0, int(count) - before) if whole else 0
-
-
-def _left(held: UsageChunkFilter) -> bytes:
-    try:
-        return held.flush()
-    except Exception as error:
-        caught("attempt.hide", error)
-        return b""

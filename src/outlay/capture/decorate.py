@@ -15,11 +15,14 @@ from typing import Any, Protocol
 class Opener(Protocol):
     """What opens and closes a scope."""
 
-    def enter(self) -> None:
-        """Open it."""
+    def enter(self) -> Any:
+        """Open it, make it the current one, and return it; `None` if that did not work."""
 
-    def exit(self) -> None:
-        """Close it."""
+    def exit(self, error: BaseException | None = None) -> None:
+        """Close it; `error` is what ends the block, in whose place another may be raised."""
+
+    def end(self, scope: Any, error: BaseException | None = None) -> None:
+        """Finish with a scope that is not the current one, as `exit` does."""
 
 
 Swap = Callable[[Any], Any]
@@ -37,9 +40,12 @@ def wrap(function: Callable[..., Any], opener: Opener, swap: Swap) -> Callable[.
         async def run(*args: Any, **kwargs: Any) -> Any:
             opener.enter()
             try:
-                return await function(*args, **kwargs)
-            finally:
-                opener.exit()
+                value = await function(*args, **kwargs)
+            except BaseException as error:
+                opener.exit(error)
+                raise
+            opener.exit()
+            return value
 
         return run
 
@@ -47,9 +53,12 @@ def wrap(function: Callable[..., Any], opener: Opener, swap: Swap) -> Callable[.
     def call(*args: Any, **kwargs: Any) -> Any:
         opener.enter()
         try:
-            return function(*args, **kwargs)
-        finally:
-            opener.exit()
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            opener.exit(error)
+            raise
+        opener.exit()
+        return value
 
     return call
 
@@ -57,15 +66,21 @@ def wrap(function: Callable[..., Any], opener: Opener, swap: Swap) -> Callable[.
 class _Suspended:
     """The scope of a generator's body while it waits; `with` makes it current for one step."""
 
-    __slots__ = ("_inside", "_outside", "_swap")
+    __slots__ = ("_inside", "_opened", "_opener", "_outside", "_swap")
 
     def __init__(self, opener: Opener, swap: Swap) -> None:
+        self._opener = opener
         self._swap = swap
         self._outside: Any = None
         before = swap(None)
         swap(before)
-        opener.enter()
+        self._opened = opener.enter()
         self._inside = swap(before)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Finish with the scope when the body has ended, or an error ends it."""
+        if self._opened is not None:
+            self._opener.end(self._opened, error)
 
     def __enter__(self) -> None:
         self._outside = self._swap(self._inside)
@@ -83,21 +98,28 @@ def _generator(
         scope = _Suspended(opener, swap)
         step: Callable[[Any], Any] = body.send
         value: Any = None
-        while True:
-            with scope:
-                try:
-                    item = step(value)
-                except StopIteration as stop:
-                    return stop.value
-            try:
-                value = yield item
-                step = body.send
-            except GeneratorExit:
+        try:
+            while True:
                 with scope:
-                    body.close()
-                raise
-            except BaseException as error:
-                step, value = body.throw, error
+                    try:
+                        item = step(value)
+                    except StopIteration as stop:
+                        value = stop.value
+                        break
+                try:
+                    value = yield item
+                    step = body.send
+                except GeneratorExit:
+                    with scope:
+                        body.close()
+                    raise
+                except BaseException as error:
+                    step, value = body.throw, error
+        except BaseException as error:
+            scope.end(error)
+            raise
+        scope.end()
+        return value
 
     return run
 
@@ -111,20 +133,25 @@ def _async_generator(
         scope = _Suspended(opener, swap)
         step: Callable[[Any], Any] = body.asend
         value: Any = None
-        while True:
-            with scope:
-                try:
-                    item = await step(value)
-                except StopAsyncIteration:
-                    return
-            try:
-                value = yield item
-                step = body.asend
-            except GeneratorExit:
+        try:
+            while True:
                 with scope:
-                    await body.aclose()
-                raise
-            except BaseException as error:
-                step, value = body.athrow, error
+                    try:
+                        item = await step(value)
+                    except StopAsyncIteration:
+                        break
+                try:
+                    value = yield item
+                    step = body.asend
+                except GeneratorExit:
+                    with scope:
+                        await body.aclose()
+                    raise
+                except BaseException as error:
+                    step, value = body.athrow, error
+        except BaseException as error:
+            scope.end(error)
+            raise
+        scope.end()
 
     return run

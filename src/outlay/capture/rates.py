@@ -8,9 +8,12 @@ the file beside the spool belong to the shipper's thread.
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +21,8 @@ from outlay.capture.guard import caught
 from outlay.capture.transport import Transport
 from outlay.core.calls import call_of, duration_ms
 from outlay.core.prices import NO_RATES, PriceBook
-from outlay.core.rates import price_speed, price_tier
-from outlay.core.rating import UNPRICED, price_call, rate
+from outlay.core.rates import RateSet, price_speed, price_tier
+from outlay.core.rating import UNPRICED, price_call, rate, total_nanos
 from outlay.core.units import input_total
 from outlay.wire.base import Reading
 
@@ -27,6 +30,8 @@ REFRESH_S: Final = 300.0
 """How old prices may be before the server is asked again."""
 RETRY_S: Final = 15.0
 """Wait after the server did not give them."""
+MAX_KEPT: Final = 1024
+"""Kinds of calls whose rates are kept; all are dropped when it is full."""
 MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -38,6 +43,9 @@ class Rates:
         self._cache = cache
         self._cache_read = False
         self._next_at = 0.0
+        self._kept: dict[tuple[Any, ...], tuple[float, float, float, float, RateSet]] = {}
+        self._kept_of: PriceBook | None = None
+        """The book that the kept rates are of."""
 
     def cost(self, reading: Reading, at: int, tenant: str = "", took_us: int = 0) -> int | None:
         """Return what an attempt costs in nano-dollars; `None` when no price is known.
@@ -63,28 +71,46 @@ class Rates:
             fields = {name: getattr(reading, name) for name in _CALL_FIELDS}
             fields |= {"segments": parts, "usage": usage, "tenant_id": tenant}
             return _total(book, {**fields, "started_at": at, "ended_at": at + took_us}, at)
+        rates = self._rates_of(book, reading, tenant, at, input_total(usage))
+        took_ms = duration_ms(took_us, None)
+        maybe = not usage and reading.billed == "possible"
+        # Nobody told what it used: only what is charged by its time has a price all the same.
+        if maybe and not rate(usage, rates, duration_ms=took_ms):
+            return None
+        return total_nanos(usage, rates, duration_ms=took_ms)
+
+    def _rates_of(
+        self, book: PriceBook, reading: Reading, tenant: str, at: int, read: int
+    ) -> RateSet:
+        """Return the rates of a call; those of the last calls of its kind are kept."""
+        whose = tenant if tenant in book.tenants else ""
+        key = (whose, *_conditions_of(reading))
+        kept = self._kept.get(key)
+        if kept is not None:
+            since, until, least, most, rates = kept
+            if self._kept_of is book and since <= at < until and least <= read < most:
+                return rates
+        if self._kept_of is not book or len(self._kept) >= MAX_KEPT:
+            self._kept, self._kept_of = {}, book
         names = [
             name
             for name in (reading.model_served, reading.model_requested, reading.deployment)
             if name
         ]
         found = book.resolve(reading.provider, names, tenant)
-        rates = NO_RATES
-        if found is not None:
-            tier, batch_tier = price_tier(reading.tier_served, reading.tier_requested)
-            rates = book.rate_set(
-                found.provider, found.model, host_class=reading.host_class,
-                region_class=reading.region_class or found.region_class, tier=tier,
-                batch=reading.batch or batch_tier, speed=price_speed(reading.speed),
-                tenant=tenant, at=at, input_total=input_total(usage), list_price=found.borrowed,
-            )  # fmt: skip
-        total = 0
-        lines = rate(usage, rates, duration_ms=duration_ms(took_us, None))
-        for line in lines:
-            if line.basis == UNPRICED:
-                return None
-            total += line.nanos
-        return None if not lines and reading.billed == "possible" else total
+        if found is None:
+            return NO_RATES
+        tier, batch_tier = price_tier(reading.tier_served, reading.tier_requested)
+        rates = book.rate_set(
+            found.provider, found.model, host_class=reading.host_class,
+            region_class=reading.region_class or found.region_class, tier=tier,
+            batch=reading.batch or batch_tier, speed=price_speed(reading.speed),
+            tenant=tenant, at=at, input_total=read, list_price=found.borrowed,
+        )  # fmt: skip
+        steps = book.steps(found.provider, found.model)
+        if not steps.week_times:
+            self._kept[key] = (*_around(steps.times, at), *_around(steps.contexts, read), rates)
+        return rates
 
     def cost_of_fields(self, fields: Mapping[str, Any], at: int, tenant: str = "") -> int | None:
         """Return what an event made by `record` costs; `None` when no price is known."""
@@ -143,10 +169,22 @@ class Rates:
             caught("rates.cache", error)
 
 
+_conditions_of: Final = attrgetter(
+    "provider", "model_served", "model_requested", "deployment", "host_class", "region_class",
+    "tier_served", "tier_requested", "batch", "speed",
+)  # fmt: skip
+"""All of a reading that its rates depend on, beside what it used and when."""
 _CALL_FIELDS: Final = (
     "provider", "operation", "model_served", "model_requested", "deployment", "tier_served",
     "tier_requested", "host_class", "region_class", "batch", "speed", "billed", "usage_source",
 )  # fmt: skip
+
+
+def _around(steps: tuple[int, ...], value: int) -> tuple[float, float]:
+    """Return the span between two steps that a value lies in, its end excluded."""
+    place = bisect_right(steps, value)
+    low = steps[place - 1] if place else -math.inf
+    return low, (steps[place] if place < len(steps) else math.inf)
 
 
 def _total(book: PriceBook, fields: Mapping[str, Any], at: int) -> int | None:

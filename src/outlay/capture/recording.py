@@ -47,6 +47,7 @@ def make(
     event_id: str | uuid.UUID | None,
     response_id: str | None,
     provider_request_id: str | None,
+    arguments: Any,
 ) -> str:
     """Make and store one event and return its id; arguments as in `outlay.record`."""
     now = time.time_ns() // 1000
@@ -87,7 +88,14 @@ def make(
         fields["provider_cost_nanos"] = stated
     scope = _labelled(working_scope(), labels)
     runtime.submit(fields, scope)
-    runtime.tally.add(scope.counters, fields, start, tenant=runtime.tenant(scope))
+    tenant = runtime.tenant(scope)
+    runtime.tally.add(scope.counters, fields, start, tenant=tenant)
+    if scope.run is not None:
+        from outlay.capture.limits import runs  # loaded only by those who have rules
+
+        runs.spend(scope, runtime.rates.cost_of_fields(fields, start, tenant))
+        if arguments is not None:
+            runs.used_tool(scope, name, arguments)
     return made_id
 
 

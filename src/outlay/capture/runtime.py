@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from outlay.capture import forks
 from outlay.capture.counts import Stats
@@ -25,9 +25,12 @@ from outlay.capture.ship import Shipper
 from outlay.capture.spool import STORED, Spool
 from outlay.capture.spool_files import default_folder
 from outlay.capture.tally import Tally
-from outlay.capture.transport import Transport
+from outlay.capture.transport import TIMEOUT_S, Transport
 from outlay.config import Settings
 from outlay.wire.registry import MAX_KEPT_URL, Route, find_route
+
+if TYPE_CHECKING:
+    from outlay.capture.limits.gate import Gate
 
 MAX_ROUTES: Final = 1024
 """Answers kept by method and URL; all are dropped when it is full."""
@@ -53,6 +56,8 @@ class Runtime:
         self.shipper: Shipper | None = None
         self.ships = False
         """Whether there is a server to send to."""
+        self.gate: Gate | None = None
+        """Asks the server's limits before each call; `None` when limits are off."""
         self._routes: dict[tuple[str, str], Route | None] = {}
         self.left_behind = False
         """This is the parent's runtime, seen in a forked child."""
@@ -65,7 +70,7 @@ class Runtime:
         self.folder = folder or (
             Path(settings.spool_dir).expanduser() if settings.spool_dir else default_folder()
         )
-        self.rates = Rates(self.folder / _prices_file(settings.endpoint))
+        self.rates = Rates(self.folder / _kept_file("prices", settings.endpoint))
         self.tally = Tally(self.rates)
         self.spool = Spool(self.folder, settings.spool_max_bytes)
         transport = _transport(settings)
@@ -80,6 +85,8 @@ class Runtime:
             tick=self._tick,
         )
         self._store = self.spool.put
+        if settings.limits:
+            self.gate = _gate(settings, self.rates, self.folder)
 
     def route(self, method: str, url: str) -> Route | None:
         """Return where a request goes, `None` if to no provider; kept, as it is asked each call."""
@@ -136,6 +143,8 @@ class Runtime:
             if self.shipper.running:
                 done = self.flush(timeout_s)
             self.shipper.stop(max(0.1, deadline - time.monotonic()))
+        if self.gate is not None:
+            self.gate.close(max(0.1, deadline - time.monotonic()))
         if self.spool is not None:
             self.spool.close()
         return done
@@ -165,19 +174,30 @@ def activate(runtime: Runtime | None) -> Runtime | None:
     return before
 
 
-def _transport(settings: Settings) -> Transport | None:
+def _gate(settings: Settings, rates: Rates, folder: Path) -> Gate | None:
+    transport = _transport(settings, settings.limits_timeout_s)
+    if transport is None:
+        warn_once("limits", "outlay: limits need an endpoint: none are enforced")
+        return None
+    from outlay.capture.limits.gate import Gate  # loaded where limits are on
+
+    kept = folder / _kept_file("limits", settings.endpoint)
+    return Gate(settings, rates, transport, kept=kept, tenant=settings.tenant)
+
+
+def _transport(settings: Settings, timeout_s: float = TIMEOUT_S) -> Transport | None:
     if not settings.endpoint:
         return None
     try:
-        return Transport(settings.endpoint, settings.key)
+        return Transport(settings.endpoint, settings.key, timeout_s)
     except ValueError as error:
         warn_once("endpoint", "outlay: %s; events stay in the spool", error)
         return None
 
 
-def _prices_file(endpoint: str) -> str:
-    """Name the kept price snapshot of one server."""
-    return f"prices-{zlib.crc32(endpoint.encode()):08x}.json"
+def _kept_file(what: str, endpoint: str) -> str:
+    """Name the file that keeps what one server said of prices or limits."""
+    return f"{what}-{zlib.crc32(endpoint.encode()):08x}.json"
 
 
 def _at_exit() -> None:

@@ -1,8 +1,9 @@
-"""Who and where the running code is: the ambient scope, and `context` and `agent` that open one.
+"""Who and where the running code is: the ambient scope, and `context` that opens one.
 
 The scope lives in a context variable, so threads, tasks and generators each see their own. It
 owns attribution, the running totals of request and agent, and the memory of failed attempts. It
-knows neither events nor the spool, and never raises into the caller.
+knows neither events nor the spool nor what an agent's rules are (`agents`, `limits.runs`), and
+never raises into the caller.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final, Self, TypeVar
 from outlay.capture.decorate import wrap
 from outlay.capture.guard import caught, warn_once
 from outlay.capture.ids import new_id as new_id  # noqa: PLC0414 - part of this module, too
-from outlay.capture.ids import new_span_id, new_trace_id
+from outlay.capture.ids import new_trace_id
 from outlay.capture.retries import Memory
 from outlay.core.context import CostContext, clip
 from outlay.core.event import MAX_LABELS, MAX_STRING_BYTES, VALUES
@@ -36,6 +37,21 @@ class Totals:
     calls: int = 0
     errors: int = 0
     unpriced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How the budget of an agent stands, in nano-dollars; `spent` and `held` with all below it."""
+
+    agent_path: str
+    cap_nanos: int
+    cut_nanos: int
+    """What was set aside in the budget around it at the start: less than the cap if less was left.
+    More comes when others give back what they did not use."""
+    spent_nanos: int
+    held_nanos: int
+    left_nanos: int
+    """What a call may still reserve here and in every budget around."""
 
 
 class Counter:
@@ -69,7 +85,7 @@ class Scope:
     """
 
     __slots__ = (
-        "counters", "fragment", "labels", "memory", "opener", "outer", "values",
+        "counters", "fragment", "labels", "memory", "opener", "outer", "run", "values",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +103,13 @@ class Scope:
         self.opener = opener
         self.counters = counters
         """Innermost agent first, the request last."""
-        self.memory: Memory = outer.memory if outer is not None else Memory()
+        if outer is None:
+            self.memory = Memory()
+            self.run: Any = None
+            """The innermost agent that has rules, or is below one: a `Run` of `limits.runs`."""
+        else:
+            self.memory = outer.memory
+            self.run = outer.run
         self.fragment: tuple[object, str] | None = None
         """The attribution as JSON text and what it was made for, kept by `events`."""
 
@@ -152,7 +174,7 @@ def label_map(labels: Mapping[str, Any]) -> dict[str, str]:
     return {text(name): text(value) for name, value in items if value is not None}
 
 
-class _Opener:
+class Opener:
     """Opens a scope as `with`, `async with` or a decorator; reusable and safe to share."""
 
     __slots__ = ("_labels", "_values")
@@ -189,26 +211,74 @@ class _Opener:
             labels = dict(list({**labels, **self._labels}.items())[:MAX_LABELS])
         return {**outer.values, **self._values}, labels
 
-    def enter(self) -> None:
-        """Open the scope in the running thread or task."""
+    def gives(self, name: str) -> bool:
+        """Tell whether a value was said to whoever made this, and not taken from around."""
+        return name in self._values
+
+    def enter(self) -> Scope | None:
+        """Open the scope in the running thread or task and return it."""
         try:
-            _scope.set(self._open(_scope.get()))
+            scope = self._open(_scope.get())
+            _scope.set(scope)
         except Exception as error:
             caught("scope.enter", error)
+            return None
+        return scope
 
-    def exit(self) -> None:
-        """Close the innermost scope that this object opened, with whatever is open inside it."""
+    def exit(self, error: BaseException | None = None) -> None:
+        """Close the innermost scope that this object opened, with whatever is open inside it.
+
+        `error` is what leaves the block, if something does.
+        """
         scope = _scope.get()
         if scope is not None and scope.opener is self:
             _scope.set(scope.outer)
+            self.end(scope, error)
             return
+        inside = scope
         for _ in range(MAX_OPEN_SCOPES):
             if scope is None:
                 return
             if scope.opener is self:
                 _scope.set(scope.outer)
+                _abandon(inside, scope)
+                self.end(scope, error)
                 return
             scope = scope.outer
+
+    def end(self, scope: Scope, error: BaseException | None = None) -> None:
+        """Finish with a scope that is no longer the current one."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None = None, error: BaseException | None = None,
+        *trace: object,
+    ) -> None:  # fmt: skip
+        self.exit(error)
+
+    def __exit__(
+        self, kind: type[BaseException] | None = None, error: BaseException | None = None,
+        *trace: object,
+    ) -> None:  # fmt: skip
+        self.exit(error)
+
+    def __call__(self, function: _F) -> _F:
+        """Decorate a function, coroutine function, generator or async generator function."""
+        return wrap(function, self, swap)  # type: ignore[return-value]
+
+
+def _abandon(scope: Scope | None, until: Scope) -> None:
+    """Close the runs of scopes that were left open inside another."""
+    while scope is not None and scope is not until:
+        outer = scope.outer
+        if scope.run is not None and (outer is None or scope.run is not outer.run):
+            scope.run.close()
+        scope = outer
+
+
+class ContextOpener(Opener):
+    """What `outlay.context(…)` returns."""
+
+    __slots__ = ()
 
     def __enter__(self) -> Self:
         self.enter()
@@ -217,50 +287,3 @@ class _Opener:
     async def __aenter__(self) -> Self:
         self.enter()
         return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.exit()
-
-    async def __aexit__(self, *exc: object) -> None:
-        self.exit()
-
-    def __call__(self, function: _F) -> _F:
-        """Decorate a function, coroutine function, generator or async generator function."""
-        return wrap(function, self, swap)  # type: ignore[return-value]
-
-
-class ContextOpener(_Opener):
-    """What `outlay.context(…)` returns."""
-
-    __slots__ = ()
-
-
-class AgentOpener(_Opener):
-    """What `outlay.agent(…)` returns: a node of the cost tree."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str, values: dict[str, Any], labels: Mapping[str, Any] | None) -> None:
-        super().__init__(values, labels)
-        try:
-            self._name = text(name, 64).replace("/", "_") or "agent"
-        except Exception as error:
-            self._name = "agent"
-            caught("scope.values", error)
-
-    def _open(self, outer: Scope | None) -> Scope:
-        values, labels = self._attributed(outer)
-        parent, path = values.get("span_id"), values.get("agent_path")
-        if parent is not None:
-            values["parent_span_id"] = parent
-        values["span_id"] = new_span_id()
-        values["agent_path"] = clip(f"{path}/{self._name}") if path else self._name
-        if "run_id" not in values:
-            values["run_id"] = new_id()
-        if outer is None:
-            counters: tuple[Counter, ...] = (Counter(), Counter())
-        elif len(outer.counters) > MAX_AGENT_DEPTH:
-            counters = outer.counters
-        else:
-            counters = (Counter(), *outer.counters)
-        return Scope(values, labels, outer=outer, opener=self, counters=counters)

@@ -11,10 +11,11 @@ import atexit
 import threading
 import time
 import weakref
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from outlay.capture import events, forks
-from outlay.capture.attempt import error_class
+from outlay.capture.attempt_events import spend
+from outlay.capture.attempt_facts import error_class
 from outlay.capture.guard import caught, warn_once
 from outlay.capture.ids import new_id
 from outlay.capture.once import derive
@@ -22,6 +23,9 @@ from outlay.capture.runtime import Runtime
 from outlay.capture.scope import Scope, current_scope, working_scope
 from outlay.wire.base import Reading
 from outlay.wire.sessions import Message, Session, SessionReading, open_session
+
+if TYPE_CHECKING:  # limits are loaded where they are on
+    from outlay.capture.limits.entering import Entry
 
 MAX_SESSIONS: Final = 1024
 """Sockets followed at once in one process; further ones pass unmetered, and are counted so."""
@@ -48,6 +52,7 @@ def record(
     scope: Scope,
     began: Mark | None,
     first: Mark | None = None,
+    entry: Entry | None = None,
 ) -> None:
     """Make and store the event of a reading.
 
@@ -57,6 +62,7 @@ def record(
         scope: who and where.
         began: when the work began; `None` when that is not known.
         first: when the first output came.
+        entry: the way past the limits of a call that they let pass.
     """
     if reading.surface.endswith(".free"):
         return
@@ -73,11 +79,19 @@ def record(
     if began is not None and first is not None:
         fields["ttft_ms"] = round((first.ticks - began.ticks) / 1e6, 3)
     events.fill(fields, reading)
+    if entry is not None:
+        entry.fill(fields)
+        entry.settle(reading, started_at, elapsed // 1000)
+    elif scope.run is not None:
+        spend(runtime, scope, reading, started_at)
     head = events.head(derived, derived, started_at, elapsed)
     runtime.submit(fields, scope, f"{head},{events.words(reading)}")
-    runtime.tally.add(
-        scope.counters, reading, started_at, 0, runtime.tenant(scope), elapsed // 1000
-    )
+    tenant, took_us = runtime.tenant(scope), elapsed // 1000
+    runtime.tally.add(scope.counters, reading, started_at, 0, tenant, took_us)
+    if scope.run is not None:
+        from outlay.capture.limits import runs  # loaded only by those who have rules
+
+        runs.spend(scope, runtime.rates.cost(reading, started_at, tenant, took_us))
 
 
 class Follower:

@@ -19,7 +19,12 @@ from outlay.wire.base import Reading
 MAX_WAITING: Final = 512
 """Attempts that wait to be counted; the next one counts them all."""
 
-_Entry = tuple[tuple[Counter, ...], Reading | Mapping[str, Any], int, int, str, int]
+UNKNOWN: Final = -1
+"""Nobody has looked the cost up yet; `None` is a cost that no price is known for."""
+
+_Entry = tuple[
+    tuple[Counter, ...], Reading | Mapping[str, Any], int, int, str, int, int | None
+]  # fmt: skip
 
 
 class Tally:
@@ -41,9 +46,13 @@ class Tally:
         attempt: int = 0,
         tenant: str = "",
         took_us: int = 0,
+        cost: int | None = UNKNOWN,
     ) -> None:
-        """Count one event: a reading, or the fields of a recorded event, begun at `at`."""
-        self._waiting.append((counters, what, at, attempt, tenant, took_us))
+        """Count one event: a reading, or the fields of a recorded event, begun at `at`.
+
+        Who has looked its cost up already gives it.
+        """
+        self._waiting.append((counters, what, at, attempt, tenant, took_us, cost))
         if len(self._waiting) > MAX_WAITING:
             self.settle()
 
@@ -67,9 +76,12 @@ class Tally:
         attempt: int,
         tenant: str,
         took_us: int,
+        cost: int | None,
     ) -> None:
         if isinstance(what, Reading):
-            cost, status = self._rates.cost(what, at, tenant, took_us), what.status
+            if cost == UNKNOWN:
+                cost = self._rates.cost(what, at, tenant, took_us)
+            status = what.status
             tokens = what.input_total + what.output_total
         else:
             cost, status = self._rates.cost_of_fields(what, at, tenant), what["status"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 TIMEOUT_S: Final = 10.0
-"""Longest wait for the server in one step of a request."""
+"""Longest wait for the server in one step of a request, unless it is said otherwise."""
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 """A longer reply is cut off and counts as unreadable."""
 
@@ -42,8 +42,13 @@ def prepare() -> None:
 class Transport:
     """Requests to one server. For one thread only."""
 
-    def __init__(self, endpoint: str, key: str) -> None:
+    def __init__(self, endpoint: str, key: str, timeout_s: float = TIMEOUT_S) -> None:
         """Prepare for an endpoint such as `https://outlay.example/prefix`.
+
+        Args:
+            endpoint: the address.
+            key: the API key; empty sends none.
+            timeout_s: longest wait for the server in one step of a request.
 
         Raises:
             ValueError: the endpoint is not an HTTP or HTTPS address.
@@ -56,6 +61,7 @@ class Transport:
         self._port = parts.port
         self._prefix = parts.path.rstrip("/")
         self._authorization = f"Bearer {key}" if key else ""
+        self._timeout_s = timeout_s
         self._connection: HTTPConnection | None = None
 
     def request(
@@ -96,7 +102,7 @@ class Transport:
             from http.client import HTTPConnection, HTTPSConnection
 
             kind = HTTPSConnection if self._secure else HTTPConnection
-            connection = self._connection = kind(self._host, self._port, timeout=TIMEOUT_S)
+            connection = self._connection = kind(self._host, self._port, timeout=self._timeout_s)
         connection.request(method, self._prefix + path, body=body, headers=dict(headers))
         response = connection.getresponse()
         content = response.read(MAX_REPLY_BYTES)

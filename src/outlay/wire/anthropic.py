@@ -131,8 +131,8 @@ class AnthropicMessagesReader(BodyReader):
             self.reading.billed = "no"
             return
         self._message(body)
-        for block in map(as_dict, as_list(body.get("content"))):
-            self._block(block)
+        for place, block in enumerate(map(as_dict, as_list(body.get("content")))):
+            self._block(place, block)
         self.usage_final = "output_tokens" in self._usage
 
     def on_event(self, name: str, body: dict[str, Any]) -> None:
@@ -141,12 +141,15 @@ class AnthropicMessagesReader(BodyReader):
         if kind == "message_start":
             self._message(as_dict(body.get("message")))
         elif kind == "content_block_start":
-            self._block(as_dict(body.get("content_block")))
+            self._block(as_count(body.get("index")), as_dict(body.get("content_block")))
         elif kind == "content_block_delta":
             delta = as_dict(body.get("delta"))
             key = _DELTA_TEXT.get(as_text(delta.get("type")) or "")
             if key is not None:
-                self.output_characters += len(as_text(delta.get(key)) or "")
+                piece = as_text(delta.get(key)) or ""
+                self.output_characters += len(piece)
+                if key == "partial_json":
+                    self.tools().add(as_count(body.get("index")), None, piece)
         elif kind == "message_delta":
             self._message_delta(body)
         elif kind == "message_stop":
@@ -209,10 +212,11 @@ class AnthropicMessagesReader(BodyReader):
             self.terminal = True
             self.usage_final = self._delta_usage
 
-    def _block(self, block: dict[str, Any]) -> None:
+    def _block(self, place: int, block: dict[str, Any]) -> None:
         kind = as_text(block.get("type")) or ""
         if kind in _TOOL_BLOCKS:
             self.reading.tool_calls += 1
+            self.tools().add(place, as_text(block.get("name")), block.get("input"))
         elif kind in _RESULT_UNITS:
             # A failed search holds an error object instead of a list, and is not charged.
             if kind != "web_search_tool_result" or isinstance(block.get("content"), list):

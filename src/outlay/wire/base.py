@@ -147,6 +147,8 @@ class Reading:
     speed: str | None = None
     streamed: bool = False
     tool_calls: int = 0
+    tool_keys: tuple[int, ...] = ()
+    """A short key of each tool call that was told with its arguments: equal for equal calls."""
     max_tokens: int | None = None
     status: Status = "ok"
     error_type: str | None = None

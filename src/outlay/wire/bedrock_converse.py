@@ -70,8 +70,8 @@ class BedrockConverseReader(BodyReader):
         self._facts(body)
         self._stop_reason = as_text(body.get("stopReason"))
         message = as_dict(as_dict(body.get("output")).get("message"))
-        for block in map(as_dict, as_list(message.get("content"))):
-            self._block(block)
+        for place, block in enumerate(map(as_dict, as_list(message.get("content")))):
+            self._block(place, block)
             self.output_characters += text_length(block)
         self.usage_final = "outputTokens" in self._usage
 
@@ -80,9 +80,11 @@ class BedrockConverseReader(BodyReader):
         if body.get("type") == "error":
             self._fail(body)
         elif name == "contentBlockStart":
-            self._block(as_dict(body.get("start")))
+            self._block(as_count(body.get("contentBlockIndex")), as_dict(body.get("start")))
         elif name == "contentBlockDelta":
             self.output_characters += text_length(body.get("delta"))
+            if piece := as_dict(as_dict(body.get("delta")).get("toolUse")).get("input"):
+                self.tools().add(as_count(body.get("contentBlockIndex")), None, piece)
         elif name == "messageStop":
             self._stop_reason = as_text(body.get("stopReason")) or self._stop_reason
             self.terminal = True
@@ -139,9 +141,11 @@ class BedrockConverseReader(BodyReader):
         latency = as_text(as_dict(body.get("performanceConfig")).get("latency"))
         reading.speed = latency or reading.speed
 
-    def _block(self, block: dict[str, Any]) -> None:
+    def _block(self, place: int, block: dict[str, Any]) -> None:
         if "toolUse" in block:
             self.reading.tool_calls += 1
+            tool = as_dict(block["toolUse"])
+            self.tools().add(place, as_text(tool.get("name")), tool.get("input"))
 
     def _fail(self, body: dict[str, Any]) -> None:
         # The input was accepted; whether it is charged is not said.

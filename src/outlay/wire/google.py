@@ -181,9 +181,12 @@ class GoogleGenerateReader(BodyReader):
     def _part(self, part: dict[str, Any]) -> None:
         count = len(as_text(part.get("text")) or "")
         call = as_dict(part.get("functionCall"))
-        if as_text(call.get("name")) is not None:
+        if (name := as_text(call.get("name"))) is not None:
             # Later pieces of a streamed call carry no name.
             self.reading.tool_calls += 1
+        if call:
+            given = call.get("args") or call.get("partialArgs")
+            self.tools().add(self.reading.tool_calls, name, given)
         for written in (call.get("args"), call.get("partialArgs"), part.get("executableCode")):
             if written:
                 count += len(json.dumps(written, ensure_ascii=False))

@@ -154,16 +154,19 @@ class OpenAiChatReader(OpenAiReader):
         seen = 0
         for place, call in enumerate(map(as_dict, as_list(message.get("tool_calls")))):
             number = call.get("index")
-            self._note_call(index, number if isinstance(number, int) else place)
-            seen += len(as_text(as_dict(call.get("function")).get("arguments")) or "")
+            number = number if isinstance(number, int) else place
+            seen += self._note_call((index, number), as_dict(call.get("function")))
         if isinstance(message.get("function_call"), dict):
-            self._note_call(index, "function")
-            seen += len(as_text(message["function_call"].get("arguments")) or "")
+            seen += self._note_call((index, "function"), message["function_call"])
         return seen
 
-    def _note_call(self, choice: Any, call: Any) -> None:
+    def _note_call(self, place: tuple[int, Any], function: dict[str, Any]) -> int:
+        """Note a call or a piece of one and return how many characters its arguments have."""
         if len(self._calls) < MAX_TOOL_CALLS:
-            self._calls.add((choice, call))
+            self._calls.add(place)
+        arguments = as_text(function.get("arguments")) or ""
+        self.tools().add(place, as_text(function.get("name")), arguments)
+        return len(arguments)
 
 
 SURFACES: Final[dict[str, type[BodyReader]]] = {

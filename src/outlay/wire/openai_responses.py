@@ -207,6 +207,9 @@ class OpenAiResponsesReader(OpenAiReader):
             return
         if any(as_dict(part).get("type") == "refusal" for part in as_list(item.get("content"))):
             self._refusal = True
+        if (name := as_text(item.get("name"))) is not None and kind.endswith("_call"):
+            place = as_text(item.get("call_id")) or as_text(item.get("id"))
+            self.tools().whole(place, name, item.get("arguments") or item.get("input"))
         if kind in self._items or len(self._items) < MAX_ITEM_KINDS:
             self._items[kind] = self._items.get(kind, 0) + 1
 

@@ -25,6 +25,7 @@ from outlay.wire.base import (
 )
 from outlay.wire.long_values import HELD_WHOLE_BYTES, Held
 from outlay.wire.splitters import Splitter, splitter_of
+from outlay.wire.tool_keys import ToolKeys
 from outlay.wire.usage_object import is_name
 
 MAX_FINDING_CHARACTERS = 120
@@ -44,8 +45,9 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_body", "_closed", "_held", "_parsed", "_size", "_sse", "complete", "output_characters",
-        "reading", "ready", "request_body", "streamed", "terminal", "usage_final", "usage_input",
+        "_body", "_closed", "_held", "_parsed", "_size", "_sse", "_tools", "complete",
+        "output_characters", "reading", "ready", "request_body", "streamed", "terminal",
+        "usage_final", "usage_input",
     )  # fmt: skip
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
@@ -81,6 +83,7 @@ class BodyReader:
         """The body, if it came in pieces or is large."""
         self._parsed: dict[str, Any] | None = None
         self._size = 0
+        self._tools: ToolKeys | None = None
         self._closed = False
         self.request_body = as_dict(load_json(request.body))
         try:
@@ -117,6 +120,12 @@ class BodyReader:
     def count_request_characters(self) -> int:
         """Count the characters of prompt text in `request_body`, for an estimate of the input."""
         return 0
+
+    def tools(self) -> ToolKeys:
+        """Return where the tool calls of the reply are noted."""
+        if self._tools is None:
+            self._tools = ToolKeys()
+        return self._tools
 
     # -- the Reader protocol -------------------------------------------------------------------
 
@@ -179,6 +188,8 @@ class BodyReader:
             self.on_end()
         except Exception as problem:
             self._tripped("end", problem)
+        if self._tools is not None:
+            self.reading.tool_keys = self._tools.keys()
         self._judge(error)
         return self.reading
 

@@ -2,9 +2,8 @@
 
 It joins each call as the innermost middleware, so that redirects and the caller's own retrying
 middlewares are seen one by one. The caller gets the same response and reader objects; only the
-reader's class is replaced by a subclass that lets the attempt see what is read. The usage chunk
-of a stream is not asked for here: a reader cannot keep bytes back from its caller. Websockets are
-`aiohttp_socket`'s.
+reader's class is replaced (`aiohttp_reader`) by one that lets the attempt see what is read. The
+usage chunk of a stream is not asked for here. Websockets are `aiohttp_socket`'s.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any, Final
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from outlay.capture.attempt import Attempt
 from outlay.capture.guard import caught, warn_once
 from outlay.capture.runtime import Runtime, active
-from outlay.capture.taps import aiohttp_socket
+from outlay.capture.taps import aiohttp_reader, aiohttp_socket
 from outlay.capture.taps.shared import (
     MARK,
     begin,
@@ -27,12 +26,15 @@ from outlay.capture.taps.shared import (
     is_inside,
     mark,
     picked,
+    refusal_of,
     restore,
 )
+from outlay.wire.base import Request
+from outlay.wire.refusals import REASON
 from outlay.wire.registry import Route
 
-_CLOSED_BY_CALLER: Final = "ClientConnectionError"
-"""The exact class of the error that a reader gets when its response is closed or released."""
+if TYPE_CHECKING:  # limits are loaded where they are on
+    from outlay.core.limits.refusal import Refusal
 
 
 def install(module: ModuleType) -> None:
@@ -44,9 +46,7 @@ def install(module: ModuleType) -> None:
     if "middlewares" not in inspect.signature(session._request).parameters:  # noqa: SLF001
         warn_once("tap.aiohttp", "outlay: aiohttp %s is too old to be tapped", module.__version__)
         return
-    reader = module.StreamReader
-    tee = type("StreamReader", (_Tee, reader), {"__slots__": (), "__module__": reader.__module__})
-    session._request = _tapped(session._request, tee)  # noqa: SLF001
+    session._request = _tapped(session._request, aiohttp_reader.classes(module))  # noqa: SLF001
 
 
 def remove(module: ModuleType) -> None:
@@ -55,19 +55,19 @@ def remove(module: ModuleType) -> None:
     aiohttp_socket.remove(module.ClientSession)
 
 
-def _tapped(original: Callable[..., Any], tee: Any) -> Callable[..., Any]:
+def _tapped(original: Callable[..., Any], tees: tuple[Any, Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def _request(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
         if runtime is None or is_inside():
             return await original(*args, **kwargs)
-        return await original(*args, **_joined(runtime, args, kwargs, tee))
+        return await original(*args, **_joined(runtime, args, kwargs, tees))
 
     return mark(_request)  # type: ignore[no-any-return]
 
 
 def _joined(
-    runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any], tee: Any
+    runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any], tees: tuple[Any, Any]
 ) -> dict[str, Any]:
     """Return the arguments of a call, with the tap as its last middleware if it is metered."""
     try:
@@ -83,7 +83,7 @@ def _joined(
         unpacks = kwargs.get("auto_decompress")
         if unpacks is None:
             unpacks = session.auto_decompress
-        return {**kwargs, "middlewares": (*own, _Tap(runtime, tee, unpacks=unpacks))}
+        return {**kwargs, "middlewares": (*own, _Tap(runtime, tees, unpacks=unpacks))}
     except Exception as error:
         caught("tap.begin", error)
         return kwargs
@@ -92,11 +92,11 @@ def _joined(
 class _Tap:
     """The middleware of one metered call."""
 
-    __slots__ = ("_runtime", "_tee", "_unpacks")
+    __slots__ = ("_runtime", "_tees", "_unpacks")
 
-    def __init__(self, runtime: Runtime, tee: Any, *, unpacks: bool) -> None:
+    def __init__(self, runtime: Runtime, tees: tuple[Any, Any], *, unpacks: bool) -> None:
         self._runtime = runtime
-        self._tee = tee
+        self._tees = tees
         self._unpacks = unpacks
 
     async def __call__(self, request: Any, handler: Callable[[Any], Any]) -> Any:
@@ -104,6 +104,11 @@ class _Tap:
         attempt = self._begin(request)
         if attempt is None:
             return await handler(request)
+        if attempt.entry is not None:
+            refusal = await attempt.enter_async()
+            if refusal is not None and (blocked := _blocked(request, attempt, refusal)) is not None:
+                return blocked
+            await _prepare(request, attempt)
         try:
             response = await handler(request)
         except BaseException as error:
@@ -134,81 +139,68 @@ class _Tap:
             if content.at_eof():
                 attempt.end(complete=True)  # there is no body
                 return
-            if not self._unpacks:
-                attempt.expect(headers.get("content-encoding", ""), "")
-            content.__class__ = self._tee
-            _followed[id(content)] = _Follow(attempt)
+            packing = "" if self._unpacks else headers.get("content-encoding", "")
+            attempt.expect(packing, headers.get("content-type", ""))
+            aiohttp_reader.follow(content, self._tees, attempt)
         except Exception as error:
             caught("tap.answered", error)
             attempt.end(complete=False)
 
 
-class _Follow:
-    """The attempt behind one reader."""
-
-    __slots__ = ("attempt", "error")
-
-    def __init__(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-        self.error: BaseException | None = None
-        """What ended the last wait for bytes; the caller may still read on."""
-
-
-_followed: Final[dict[int, _Follow]] = {}
-"""By the reader's id, since readers have no room for more: `_Tee` removes it, at the latest as it
-is deleted, so no id is ever another reader's."""
+async def _prepare(request: Any, attempt: Attempt) -> None:
+    """Put another model into what is to be sent, if limits say so."""
+    try:
+        changed: Request | None = attempt.changed
+        if changed is None:
+            return
+        if changed.url != str(request.url):
+            request.url = type(request.url)(changed.url, encoded=True)
+        await request.update_body(changed.body)
+    except Exception as error:
+        caught("tap.prepare", error)
 
 
-class _Tee:
-    """A `StreamReader` whose bytes the attempt sees as they are handed out."""
+def _blocked(request: Any, attempt: Attempt, refusal: Refusal) -> Any:
+    """Return the answer to a call that was refused; `None` if there can be none."""
+    try:
+        import aiohttp
+        import multidict
+        from aiohttp import base_protocol
 
-    __slots__ = ()
-
-    def _read_nowait_chunk(self, n: int) -> bytes:
-        own: Any = super()
-        data: bytes = own._read_nowait_chunk(n)  # noqa: SLF001
-        follow = _followed.get(id(self))
-        if follow is not None:
-            follow.attempt.take(data)
-            if own.at_eof():
-                _end(self, complete=True)
-        return data
-
-    def feed_eof(self) -> None:
-        own: Any = super()
-        own.feed_eof()
-        if own.at_eof():
-            _end(self, complete=True)
-
-    def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
-        own: Any = super()
-        own.set_exception(exc, *args, **kwargs)
-        closed = type(exc).__name__ == _CLOSED_BY_CALLER
-        _end(self, complete=False, error=None if closed else exc)
-
-    async def _wait(self, *args: Any, **kwargs: Any) -> None:
-        own: Any = super()
-        follow = _followed.get(id(self))
-        try:
-            await own._wait(*args, **kwargs)  # noqa: SLF001
-        except BaseException as error:
-            if follow is not None:
-                follow.error = error
-            raise
-        if follow is not None:
-            follow.error = None
-
-    def __del__(self, _remove: Callable[..., _Follow | None] = _followed.pop) -> None:
-        # Abandoned without being closed: the last place to hear of it. As the interpreter ends,
-        # the names of this module may be gone already.
-        follow = _remove(id(self), None)
-        if follow is not None:
-            follow.attempt.end(complete=False, error=follow.error)
+        status, headers, body = refusal_of(attempt, refusal)
+        response = request.response_class(
+            request.method,
+            request.original_url,
+            writer=None,
+            continue100=None,
+            timer=request._timer,  # noqa: SLF001
+            request_info=request.request_info,
+            traces=request._traces,  # noqa: SLF001
+            loop=request.loop,
+            session=request._session,  # noqa: SLF001
+            **_writer_of(request.response_class),
+        )
+        content = aiohttp.StreamReader(
+            base_protocol.BaseProtocol(request.loop), 2 * len(body), loop=request.loop
+        )
+        content.feed_data(body)
+        content.feed_eof()
+        response.version, response.status, response.reason = aiohttp.HttpVersion11, status, REASON
+        response.content, response._body = content, body  # noqa: SLF001
+        named = multidict.CIMultiDict(headers)
+        response._headers = multidict.CIMultiDictProxy(named)  # noqa: SLF001
+        response._raw_headers = tuple(  # noqa: SLF001
+            (name.encode(), value.encode()) for name, value in headers.items()
+        )
+    except Exception as error:
+        caught("tap.blocked", error)
+        return None
+    attempt.block(refusal)
+    return response
 
 
-def _end(reader: Any, *, complete: bool, error: BaseException | None = None) -> None:
-    follow = _followed.pop(id(reader), None)
-    if follow is not None:
-        if complete:
-            follow.attempt.rest()
-        follow.attempt.end(complete=complete, error=error or follow.error)
+def _writer_of(response_class: Any) -> dict[str, Any]:
+    """Return what newer releases want to know of the request's writer, which was never there."""
+    if "stream_writer" not in inspect.signature(response_class.__init__).parameters:
+        return {}
+    return {"stream_writer": SimpleNamespace(output_size=0)}

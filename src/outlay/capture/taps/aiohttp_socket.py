@@ -14,6 +14,7 @@ from typing import Any, Final
 from outlay.capture.guard import caught
 from outlay.capture.runtime import Runtime, active
 from outlay.capture.session import Follower
+from outlay.capture.taps import socket_limits
 from outlay.capture.taps.shared import MARK, is_inside, mark, restore
 
 _CONNECT: Final = "_ws_connect"
@@ -39,6 +40,12 @@ def remove(session: Any) -> None:
 def _tapped(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def connect(*args: Any, **kwargs: Any) -> Any:
+        runtime = active()
+        if runtime is not None and not is_inside():
+            url = _goes_to(args)
+            refused = await socket_limits.refuse_async(url, functools.partial(_refusal, url))
+            if refused is not None:
+                raise refused
         socket = await original(*args, **kwargs)
         runtime = active()
         if runtime is not None and not is_inside():
@@ -46,6 +53,30 @@ def _tapped(original: Callable[..., Any]) -> Callable[..., Any]:
         return socket
 
     return mark(connect)  # type: ignore[no-any-return]
+
+
+def _goes_to(args: tuple[Any, ...]) -> str | None:
+    """Return where a socket is about to go; `None` when that cannot be told."""
+    try:
+        session, target = args[:2]
+        return str(session._build_url(target))  # noqa: SLF001
+    except Exception as error:
+        caught("tap.aiohttp", error)
+        return None
+
+
+def _refusal(target: str | None, status: int, headers: dict[str, str], body: bytes) -> Exception:
+    """Return aiohttp's own error for a handshake that was answered so."""
+    import aiohttp
+    import multidict
+    import yarl
+
+    url = yarl.URL(target or "")
+    named = multidict.CIMultiDictProxy(multidict.CIMultiDict(headers))
+    asked = aiohttp.RequestInfo(url, "GET", multidict.CIMultiDictProxy(multidict.CIMultiDict()))
+    return aiohttp.WSServerHandshakeError(
+        asked, (), status=status, message=body.decode(), headers=named
+    )
 
 
 def _follow(runtime: Runtime, socket: Any) -> None:

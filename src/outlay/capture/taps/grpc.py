@@ -15,11 +15,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from outlay.capture.attempt import error_class
+from outlay.capture.attempt_facts import error_class
 from outlay.capture.guard import caught
-from outlay.capture.runtime import Runtime, active
-from outlay.capture.scope import Scope, working_scope
-from outlay.capture.session import Mark, mark, record
+from outlay.capture.runtime import active
+from outlay.capture.scope import working_scope
+from outlay.capture.taps import grpc_entering
+from outlay.capture.taps.grpc_following import Following
 from outlay.capture.taps.shared import MARK, restore
 from outlay.capture.taps.shared import mark as marked
 from outlay.wire.xai_grpc import XaiCall, is_paid
@@ -70,55 +71,6 @@ def _tapped(original: Callable[..., Any], kind: type) -> Callable[..., Any]:
     return multi_callable
 
 
-class _Following:
-    """One call: shows its messages to the codec and stores its events."""
-
-    __slots__ = ("_began", "_call", "_ended", "_first", "_own", "_runtime", "_scope", "last")
-
-    def __init__(self, runtime: Runtime, call: XaiCall, scope: Scope, own: Any) -> None:
-        self.last = False
-        """The message to come is all of the reply, and comes after the status."""
-        self._runtime = runtime
-        self._call = call
-        self._scope = scope
-        self._own = own
-        self._began = mark()
-        self._first: Mark | None = None
-        self._ended = False
-
-    def deserialize(self, raw: Any) -> Any:
-        """Give the message that the caller's own deserializer makes, after a look at it."""
-        message = raw if self._own is None else self._own(raw)
-        try:
-            if self._first is None:
-                self._first = mark()
-            for reading in self._call.take(message):
-                record(self._runtime, reading, self._scope, None)
-        except Exception as error:
-            caught("grpc.take", error)
-        if self.last:
-            self.end("OK")
-        return message
-
-    def end(self, code: str) -> None:
-        """End the call with the name of its status code; later calls do nothing."""
-        if self._ended:
-            return
-        self._ended = True
-        try:
-            reading = self._call.finish(code=code)
-            if reading is not None:
-                first = self._first if reading.streamed else None
-                record(self._runtime, reading, self._scope, self._began, first)
-        except Exception as error:
-            caught("grpc.end", error)
-            self._runtime.stats.drop("internal_error")
-
-    def __del__(self) -> None:
-        # Let go without an end: the last place to hear of it.
-        self.end("CANCELLED")
-
-
 class _Callable:
     """Makes a real callable for each call, whose replies are looked at."""
 
@@ -139,7 +91,7 @@ class _Callable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_made"], name)
 
-    def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, _Following | None]:
+    def _open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Following | None]:
         """Return the callable for one call, and what follows it, if anything does."""
         runtime = active()
         if runtime is None:
@@ -151,7 +103,10 @@ class _Callable:
             own = given[1] if len(given) > 1 else named.get(_DESERIALIZER)
             runtime.wake()
             call = XaiCall(self._method, request)
-            following = _Following(runtime, call, working_scope(), own)
+            following = Following(runtime, call, working_scope(), own)
+            following.entry = grpc_entering.entry_of(
+                runtime, following.scope, call, self._method, request
+            )
             if len(given) > 1:
                 given[1] = following.deserialize
             else:
@@ -212,11 +167,13 @@ _AIO: Final = {"unary_unary": _AioUnaryUnary, "unary_stream": _AioUnaryStream}
 
 def _run(
     start: Callable[..., Any],
-    following: _Following | None,
+    following: Following | None,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
     """Make a call that blocks, and end what follows it."""
+    if following is not None:
+        following.enter()
     result = _start(start, following, args, kwargs)
     if following is not None:
         following.end("OK")
@@ -225,7 +182,7 @@ def _run(
 
 def _start(
     start: Callable[..., Any],
-    following: _Following | None,
+    following: Following | None,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
@@ -240,11 +197,13 @@ def _start(
 
 def _until_over(
     start: Callable[..., Any],
-    following: _Following | None,
+    following: Following | None,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
     """Start a call of `grpc`; what follows it ends when it is over."""
+    if following is not None:
+        following.enter()
     call = _start(start, following, args, kwargs)
     if following is None:
         return call
@@ -265,11 +224,23 @@ def _until_over(
 
 def _until_done(
     start: Callable[..., Any],
-    following: _Following | None,
+    following: Following | None,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
     """Start a call of `grpc.aio`; what follows it ends when it is done."""
+    if following is not None and following.entry is not None:
+        begin = functools.partial(_begun, start, following, args, kwargs)
+        return grpc_entering.EnteringCall(following.enter_async, begin, following.forget)
+    return _begun(start, following, args, kwargs)
+
+
+def _begun(
+    start: Callable[..., Any],
+    following: Following | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
     call = _start(start, following, args, kwargs)
     if following is not None:
         try:
@@ -279,7 +250,7 @@ def _until_done(
     return call
 
 
-def _done(following: _Following, call: Any) -> None:
+def _done(following: Following, call: Any) -> None:
     try:
         code = _code(call)
     except Exception as error:

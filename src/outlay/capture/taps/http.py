@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from outlay.capture.attempt import Attempt
 from outlay.capture.guard import caught
@@ -23,8 +24,12 @@ from outlay.capture.taps.shared import (
     is_inside,
     mark,
     picked,
+    refusal_of,
     restore,
 )
+
+if TYPE_CHECKING:  # limits are loaded where they are on
+    from outlay.core.limits.refusal import Refusal
 
 MAX_FORM_FIELDS: Final = 64
 """Fields of a multipart upload that are looked at."""
@@ -37,9 +42,9 @@ def install(module: ModuleType) -> None:
     sync_tee = type("OutlayStream", (_SyncTee, module.SyncByteStream), {})
     async_tee = type("OutlayStream", (_AsyncTee, module.AsyncByteStream), {})
     if not hasattr(module.Client.send, MARK):
-        module.Client.send = _tapped(module.Client.send, module.Request, sync_tee)
+        module.Client.send = _tapped(module.Client.send, module, sync_tee)
     if not hasattr(module.AsyncClient.send, MARK):
-        module.AsyncClient.send = _tapped_async(module.AsyncClient.send, module.Request, async_tee)
+        module.AsyncClient.send = _tapped_async(module.AsyncClient.send, module, async_tee)
 
 
 def remove(module: ModuleType) -> None:
@@ -48,15 +53,20 @@ def remove(module: ModuleType) -> None:
         restore(client, "send")
 
 
-def _tapped(original: Callable[..., Any], request_class: Any, tee: Any) -> Callable[..., Any]:
+def _tapped(original: Callable[..., Any], module: Any, tee: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def send(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
         if runtime is None or is_inside():
             return original(*args, **kwargs)
-        sending = _Sending.begin(runtime, args, kwargs, request_class)
+        sending = _Sending.begin(runtime, args, kwargs)
         if sending is None:
             return original(*args, **kwargs)
+        if sending.attempt.entry is not None:
+            refusal = sending.attempt.enter()
+            if refusal is not None and (blocked := sending.blocked(refusal, module)) is not None:
+                return blocked
+        sending.prepare(module)
         on_its_way = begin_send()
         try:
             response = original(*sending.args, **sending.kwargs)
@@ -71,15 +81,20 @@ def _tapped(original: Callable[..., Any], request_class: Any, tee: Any) -> Calla
     return mark(send)  # type: ignore[no-any-return]
 
 
-def _tapped_async(original: Callable[..., Any], request_class: Any, tee: Any) -> Callable[..., Any]:
+def _tapped_async(original: Callable[..., Any], module: Any, tee: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     async def send(*args: Any, **kwargs: Any) -> Any:
         runtime = active()
         if runtime is None or is_inside():
             return await original(*args, **kwargs)
-        sending = _Sending.begin(runtime, args, kwargs, request_class)
+        sending = _Sending.begin(runtime, args, kwargs)
         if sending is None:
             return await original(*args, **kwargs)
+        if sending.attempt.entry is not None:
+            refusal = await sending.attempt.enter_async()
+            if refusal is not None and (blocked := sending.blocked(refusal, module)) is not None:
+                return blocked
+        sending.prepare(module)
         on_its_way = begin_send()
         try:
             response = await original(*sending.args, **sending.kwargs)
@@ -97,19 +112,19 @@ def _tapped_async(original: Callable[..., Any], request_class: Any, tee: Any) ->
 class _Sending:
     """One metered `send`: what goes out, and the attempt that follows it."""
 
-    __slots__ = ("_attempt", "_request", "args", "kwargs")
+    __slots__ = ("_request", "args", "attempt", "kwargs")
 
     def __init__(
         self, attempt: Attempt, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        self._attempt = attempt
+        self.attempt = attempt
         self._request = request
         self.args = args
         self.kwargs = kwargs
 
     @classmethod
     def begin(
-        cls, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any], request_class: Any
+        cls, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> _Sending | None:
         """Start an attempt; `None` when the request goes to no known provider."""
         try:
@@ -122,24 +137,55 @@ class _Sending:
             attempt = begin(runtime, route, method, url, request.headers.raw, _body(request))
             if attempt is None:
                 return None
-            sending = cls(attempt, request, args, kwargs)
-            if kwargs.get("stream") and (body := attempt.body_with_usage()) is not None:
-                sending._replace(request_class, body)
-            return sending
+            return cls(attempt, request, args, kwargs)
         except Exception as error:
             caught("tap.begin", error)
             return None
 
-    def _replace(self, request_class: Any, body: bytes) -> None:
-        """Send a copy with another body: the caller's own request stays as it is."""
+    def blocked(self, refusal: Refusal, module: Any) -> Any:
+        """Return the answer to a call that was refused; `None` if there can be none."""
+        try:
+            status, headers, body = refusal_of(self.attempt, refusal)
+            response = module.Response(status, headers=headers, content=body, request=self._request)
+            response.elapsed = timedelta(0)
+        except Exception as error:
+            caught("tap.blocked", error)
+            return None
+        self.attempt.block(refusal)
+        return response
+
+    def prepare(self, module: Any) -> None:
+        """Make what is to be sent: with the usage asked for, with another model, unpacked."""
+        attempt = self.attempt
+        try:
+            changed = attempt.changed
+            url, body = (None, None) if changed is None else (changed.url, changed.body)
+            if self.kwargs.get("stream"):
+                more = attempt.body_with_usage()
+                body = body if more is None else more
+                if body is None and not attempt.relays:
+                    return
+                # The stream is edited on its way back, so it must come unpacked.
+                self._replace(module.Request, body, url, {"Accept-Encoding": "identity"})
+            elif body is not None:
+                self._replace(module.Request, body, url, {})
+        except Exception as error:
+            caught("tap.prepare", error)
+
+    def _replace(
+        self, request_class: Any, body: bytes | None, url: str | None, more: dict[str, str]
+    ) -> None:
+        """Send a copy: the caller's own request stays as it is."""
         request = self._request
         headers = request.headers.copy()
-        headers["Content-Length"] = str(len(body))
-        # The stream is edited on its way back, so it must come unpacked.
-        headers["Accept-Encoding"] = "identity"
+        headers.update(more)
+        content: dict[str, Any] = {"stream": request.stream}
+        if body is not None:
+            headers["Content-Length"] = str(len(body))
+            content = {"content": body}
         copy = request_class(
-            request.method, request.url, headers=headers, content=body,
-            extensions=request.extensions,
+            request.method, url or request.url, headers=headers, extensions=request.extensions,
+            **content,
         )  # fmt: skip
         if len(self.args) > 1:
             self.args = (self.args[0], copy, *self.args[2:])
@@ -157,11 +203,11 @@ class _Sending:
                 error.request = self._request  # type: ignore[attr-defined]
         except Exception as problem:
             caught("tap.failed", problem)
-        self._attempt.end(complete=False, error=error)
+        self.attempt.end(complete=False, error=error)
 
     def answered(self, response: Any, tee: Any) -> None:
         """Take a response whose body was read, or follow the one that will be."""
-        attempt = self._attempt
+        attempt = self.attempt
         try:
             if self._sent is not self._request:
                 response.request = self._request
@@ -228,6 +274,8 @@ class _SyncTee(_Tee):
                 shown = attempt.take(chunk)
                 if shown:
                     yield shown
+                if attempt.cut:
+                    break
             rest = attempt.rest()
             if rest:
                 yield rest
@@ -236,7 +284,9 @@ class _SyncTee(_Tee):
         except BaseException as error:
             attempt.end(complete=False, error=error)
             raise
-        attempt.end(complete=True)
+        attempt.end(complete=not attempt.cut)
+        if attempt.cut:
+            self._stream.close()
 
     def close(self) -> None:
         try:
@@ -254,6 +304,8 @@ class _AsyncTee(_Tee):
                 shown = attempt.take(chunk)
                 if shown:
                     yield shown
+                if attempt.cut:
+                    break
             rest = attempt.rest()
             if rest:
                 yield rest
@@ -265,7 +317,9 @@ class _AsyncTee(_Tee):
         finally:
             if hasattr(stream, "aclose"):
                 await stream.aclose()
-        attempt.end(complete=True)
+        attempt.end(complete=not attempt.cut)
+        if attempt.cut:
+            await self._stream.aclose()
 
     async def aclose(self) -> None:
         try:

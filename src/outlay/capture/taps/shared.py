@@ -10,12 +10,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from outlay.capture.attempt import HEADERS, Attempt
+from outlay.capture.attempt import Attempt
+from outlay.capture.attempt_facts import HEADERS
 from outlay.capture.runtime import Runtime
 from outlay.wire.base import Request
 from outlay.wire.registry import Route
+
+if TYPE_CHECKING:  # limits are loaded where they are on
+    from outlay.core.limits.refusal import Refusal
 
 
 class Send:
@@ -71,6 +75,15 @@ def begin(
 ) -> Attempt | None:
     """Start following a call."""
     return Attempt.begin(runtime, Request(method, url, picked(headers), body), route)
+
+
+def refusal_of(attempt: Attempt, refusal: Refusal) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of the provider's answer to a call that was refused."""
+    from outlay.wire.refusals import refusal_response
+
+    if attempt.entry is None:
+        raise ValueError("no limits are on")
+    return refusal_response(attempt.entry.endpoint, refusal.as_dict())
 
 
 def picked(headers: Iterable[tuple[bytes | str, Any]]) -> dict[str, str]:

@@ -8,9 +8,11 @@ response object; only its class is replaced by a subclass that lets the attempt 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from outlay.capture.attempt import Attempt
 from outlay.capture.guard import caught, warn_once
@@ -23,13 +25,17 @@ from outlay.capture.taps.shared import (
     is_inside,
     mark,
     picked,
+    refusal_of,
     restore,
 )
+from outlay.capture.taps.urllib3_response import FOLLOW, EditingTee, Follow, Tee
+from outlay.wire.refusals import REASON
+from outlay.wire.remodel import SIGNED_HEADER
+
+if TYPE_CHECKING:  # limits are loaded where they are on
+    from outlay.core.limits.refusal import Refusal
 
 _PORTS: Final = {"http": 80, "https": 443}
-_FOLLOW: Final = "_outlay_follow"
-_STREAM_BYTES: Final = 2**16
-"""What `stream` reads at once by itself."""
 
 
 def install(module: ModuleType) -> None:
@@ -49,7 +55,7 @@ def remove(module: ModuleType) -> None:
 
 def _tapped(original: Callable[..., Any], response_class: Any) -> Callable[..., Any]:
     same = {"__module__": response_class.__module__}
-    tees = tuple(type("HTTPResponse", (own, response_class), same) for own in (_Tee, _HidingTee))
+    tees = tuple(type("HTTPResponse", (own, response_class), same) for own in (Tee, EditingTee))
 
     @functools.wraps(original)
     def _make_request(*args: Any, **kwargs: Any) -> Any:
@@ -59,8 +65,13 @@ def _tapped(original: Callable[..., Any], response_class: Any) -> Callable[..., 
         sending = _Sending.begin(runtime, args, kwargs)
         if sending is None:
             return original(*args, **kwargs)
+        if sending.attempt.entry is not None:
+            refusal = sending.attempt.enter()
+            if refusal is not None and (blocked := sending.blocked(refusal, response_class)):
+                return blocked
+        sending.prepare()
         try:
-            response = original(*args, **sending.kwargs)
+            response = original(*sending.args, **sending.kwargs)
         except BaseException as error:
             sending.attempt.end(complete=False, error=error)
             raise
@@ -73,12 +84,14 @@ def _tapped(original: Callable[..., Any], response_class: Any) -> Callable[..., 
 class _Sending:
     """One request on the wire: what goes out, and the attempt that follows it."""
 
-    __slots__ = ("_hides", "attempt", "kwargs")
+    __slots__ = ("_edits", "args", "attempt", "kwargs")
 
-    def __init__(self, attempt: Attempt, kwargs: dict[str, Any]) -> None:
+    def __init__(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.attempt = attempt
+        self.args = args
         self.kwargs = kwargs
-        self._hides = False
+        self._edits = False
+        """What the caller sees of the reply may be other bytes than come."""
 
     @classmethod
     def begin(
@@ -96,25 +109,77 @@ class _Sending:
             attempt = begin(runtime, route, method, url, kwargs["headers"].items(), body)
             if attempt is None:
                 return None
-            sending = cls(attempt, kwargs)
-            if not _preloads(kwargs) and (more := attempt.body_with_usage()) is not None:
-                sending._replace(more)
-            return sending
+            return cls(attempt, args, kwargs)
         except Exception as error:
             caught("tap.begin", error)
             return None
 
-    def _replace(self, body: bytes) -> None:
+    def blocked(self, refusal: Refusal, response_class: Any) -> Any:
+        """Return the answer to a call that was refused; `None` if there can be none."""
+        kwargs, pool = self.kwargs, self.args[0]
+        try:
+            status, headers, body = refusal_of(self.attempt, refusal)
+            response = response_class(
+                io.BytesIO(body), headers=headers, status=status, version=11, reason=REASON,
+                preload_content=_preloads(kwargs), request_method=self.args[2],
+                decode_content=kwargs.get("decode_content", True), request_url=self.args[3],
+                retries=kwargs.get("retries"),
+            )  # fmt: skip
+            response.version_string = "HTTP/1.1"
+            # Nobody else gives back a connection that nothing was sent on.
+            if (connection := kwargs.get("response_conn")) is not None:
+                pool._put_conn(connection)  # noqa: SLF001
+        except Exception as error:
+            caught("tap.blocked", error)
+            return None
+        self.attempt.block(refusal)
+        return response
+
+    def prepare(self) -> None:
+        """Make what is to be sent: with the usage asked for, with another model, unpacked."""
+        attempt = self.attempt
+        try:
+            changed = attempt.changed
+            if changed is not None:
+                self._send_to(changed.url)
+                self._send_body(changed.body)
+            if _preloads(self.kwargs):
+                return
+            if (more := attempt.body_with_usage()) is not None:
+                self._send_body(more)
+            elif not attempt.relays:
+                return
+            self._edits = True
+            if more is not None or not self._is_signed():
+                # The stream is edited on its way back, so it must come unpacked.
+                self._send_header("Accept-Encoding", "identity")
+        except Exception as error:
+            caught("tap.prepare", error)
+
+    def _send_to(self, url: str) -> None:
+        """Send to another path of the same host."""
+        pool, connection, method, target, *rest = self.args
+        if target.startswith("/"):
+            parts = urlsplit(url)
+            url = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        self.args = (pool, connection, method, url, *rest)
+
+    def _send_body(self, body: bytes) -> None:
         """Send another body: the caller's own request stays as it is."""
+        self.kwargs = {**self.kwargs, "body": body}
+        if any(name.lower() == "content-length" for name in self.kwargs["headers"]):
+            self._send_header("Content-Length", str(len(body)))
+
+    def _send_header(self, name: str, value: str) -> None:
+        """Send another header in the place of the caller's."""
         headers = self.kwargs["headers"].copy()
-        for name in [name for name in headers if name.lower() == "accept-encoding"]:
-            del headers[name]
-        # The stream is edited on its way back, so it must come unpacked.
-        headers["Accept-Encoding"] = "identity"
-        for name in [name for name in headers if name.lower() == "content-length"]:
-            headers[name] = str(len(body))
-        self.kwargs = {**self.kwargs, "headers": headers, "body": body}
-        self._hides = True
+        for other in [other for other in headers if other.lower() == name.lower()]:
+            del headers[other]
+        headers[name] = value
+        self.kwargs = {**self.kwargs, "headers": headers}
+
+    def _is_signed(self) -> bool:
+        return any(name.lower() == SIGNED_HEADER for name in self.kwargs["headers"])
 
     def answered(self, response: Any, response_class: Any, tees: tuple[Any, ...]) -> None:
         """Take a response whose body was read, or follow the one that will be."""
@@ -128,14 +193,14 @@ class _Sending:
                 if response.isclosed():
                     attempt.end(complete=True)  # there is no body
                     return
-                vars(response)[_FOLLOW] = _Follow(attempt, headers)
-                response.__class__ = tees[self._hides]
+                vars(response)[FOLLOW] = Follow(attempt, headers)
+                response.__class__ = tees[self._edits]
                 return
             # Read already, on its way here; HTTP/2 leaves it as it came.
             unpacked = isinstance(response, response_class) and self.kwargs.get(
                 "decode_content", True
             )
-            follow = _Follow(attempt, headers)
+            follow = Follow(attempt, headers)
             follow.take(response.data, decoded=unpacked)
             follow.finish()
         except Exception as error:
@@ -156,176 +221,3 @@ def _url(pool: Any, target: str) -> str:
     if port is None or port == _PORTS.get(scheme):
         return f"{scheme}://{host}{target}"
     return f"{scheme}://{host}:{port}{target}"
-
-
-class _Follow:
-    """The attempt behind one response; it ends with the response at the latest."""
-
-    __slots__ = ("_encoding", "_kind", "_started", "attempt", "held", "over", "reading")
-
-    def __init__(self, attempt: Attempt, headers: dict[str, str]) -> None:
-        self.attempt = attempt
-        self._encoding = headers.get("content-encoding", "")
-        self._kind = headers.get("content-type", "")
-        self._started = False
-        self.held = bytearray()
-        """What the caller of a `_HidingTee` may see, but has not asked for yet."""
-        self.over = False
-        self.reading = False
-        """The library is at work: it tells of an error after it has closed the response."""
-
-    def take(self, data: bytes | None, *, decoded: bool | None) -> bytes:
-        """Take what was read and return what the caller sees of it."""
-        if not data:
-            return b""
-        if not self._started:
-            self._started = True
-            self.attempt.expect("" if decoded else self._encoding, self._kind)
-        return self.attempt.take(data)
-
-    def finish(self) -> bytes:
-        """End the attempt at the body's end; return what the caller has not seen yet."""
-        rest = b"" if self.over else self.attempt.rest()
-        self.over = True
-        self.attempt.end(complete=True)
-        return rest
-
-    def __del__(self) -> None:
-        # Abandoned without being closed: the last place to hear of it.
-        self.attempt.end(complete=False)
-
-
-class _Tee:
-    """An `HTTPResponse` whose reads the attempt sees.
-
-    All other ways to read it (`stream`, `data`, `json`, `readinto`, iteration) come down to these.
-    """
-
-    def read(
-        self, amt: int | None = None, decode_content: bool | None = None, *args: Any, **more: Any
-    ) -> Any:
-        own: Any = super()
-        return _see(self, lambda: own.read(amt, decode_content, *args, **more), amt, decode_content)
-
-    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
-        own: Any = super()
-        # Without an amount it gives what there is, which need not be all.
-        least = 1 if amt is None else amt
-        return _see(self, lambda: own.read1(amt, decode_content), least, decode_content)
-
-    def read_chunked(
-        self, amt: int | None = None, decode_content: bool | None = None
-    ) -> Iterator[bytes]:
-        follow: _Follow = vars(self)[_FOLLOW]
-        own: Any = super()
-        source = own.read_chunked(amt, decode_content=decode_content)
-        follow.reading = True
-        try:
-            for chunk in source:
-                shown = follow.take(chunk, decoded=decode_content)
-                if shown:
-                    follow.reading = False
-                    yield shown
-                    follow.reading = True
-            rest = follow.finish() if own.isclosed() else b""
-            if rest:
-                yield rest
-        except GeneratorExit:
-            # The library hangs up when its generator is left.
-            follow.attempt.end(complete=False)
-            raise
-        except BaseException as error:
-            follow.attempt.end(complete=False, error=error)
-            raise
-        finally:
-            follow.reading = False
-            source.close()
-
-    def drain_conn(self) -> None:
-        own: Any = super()
-        own.drain_conn()
-        vars(self)[_FOLLOW].attempt.end(complete=False)
-
-    def close(self) -> None:
-        own: Any = super()
-        follow: _Follow = vars(self)[_FOLLOW]
-        try:
-            own.close()
-        finally:
-            if not follow.reading:
-                follow.attempt.end(complete=False)
-
-
-class _HidingTee(_Tee):
-    """A `_Tee` that keeps back what the caller did not ask for: the chunk with the usage."""
-
-    def read(
-        self, amt: int | None = None, decode_content: bool | None = None, *args: Any, **more: Any
-    ) -> Any:
-        def first() -> Any:
-            return _Tee.read(self, amt, decode_content, *args, **more)
-
-        shown = self._fill(first, amt, decode_content)
-        if vars(self).get("_body"):
-            self._body = shown  # kept for the next look at `data`
-        return shown
-
-    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
-        def first() -> Any:
-            return _Tee.read1(self, amt, decode_content)
-
-        return self._fill(first, amt, decode_content)
-
-    def stream(
-        self, amt: int | None = _STREAM_BYTES, decode_content: bool | None = None
-    ) -> Iterator[bytes]:
-        own: Any = self
-        if own.chunked and own.supports_chunked_reads():
-            yield from self.read_chunked(amt, decode_content)
-            return
-        follow: _Follow = vars(self)[_FOLLOW]
-        while follow.held or not follow.over:
-            if data := self.read(amt, decode_content):
-                yield data
-
-    def _fill(
-        self, first: Callable[[], bytes | None], amt: int | None, decode_content: bool | None
-    ) -> bytes:
-        """Read on until there is something to show, since nothing would mean the end."""
-        follow: _Follow = vars(self)[_FOLLOW]
-        held = follow.held
-        if not held or not amt:
-            held += first() or b""
-        while amt != 0 and not held and not follow.over:
-            # The end of an event may be here already where as much as was asked for is not.
-            held += _Tee.read1(self, amt, decode_content) or b""
-        if amt is not None and amt < 0:
-            amt = None  # to the library both mean all
-        shown = bytes(held[:amt])
-        del held[:amt]
-        return shown
-
-
-def _see(
-    response: Any, read: Callable[[], bytes | None], amt: int | None, decode: bool | None
-) -> bytes | None:
-    """Read as the response's own class does, and let the attempt see it."""
-    follow: _Follow = vars(response)[_FOLLOW]
-    decoded = response.decode_content if decode is None else decode
-    try:
-        data = read()
-    except BaseException as error:
-        follow.attempt.end(complete=False, error=error)
-        raise
-    shown = follow.take(data, decoded=decoded)
-    if amt is None or (not data and amt != 0) or _is_over(response):
-        rest = follow.finish()
-        return shown + rest if rest else shown
-    return shown
-
-
-def _is_over(response: Any) -> bool:
-    """Tell whether the body is read and nothing of it waits in the response."""
-    if not response.isclosed() or len(getattr(response, "_decoded_buffer", ())):
-        return False
-    return not getattr(getattr(response, "_decoder", None), "has_unconsumed_tail", False)

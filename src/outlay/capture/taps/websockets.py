@@ -16,8 +16,10 @@ from typing import Any, Final
 from outlay.capture.guard import caught
 from outlay.capture.runtime import active
 from outlay.capture.session import Follower
+from outlay.capture.taps import socket_limits
 from outlay.capture.taps.shared import MARK
 from outlay.capture.taps.shared import mark as marked
+from outlay.wire.refusals import REASON
 from outlay.wire.sessions import MAX_MESSAGE_BYTES
 
 _CONNECTIONS: Final = ("ClientConnection", "WebSocketClientProtocol")
@@ -75,6 +77,32 @@ def _url(connection: Any) -> str | None:
     return None if headers is None else f"wss://{headers['Host']}{connection.path}"
 
 
+def _goes_to(connection: Any, args: tuple[Any, ...]) -> str | None:
+    """Return where a connection is about to go; `None` when that cannot be told."""
+    try:
+        uri = connection.protocol.uri if hasattr(connection, "protocol") else args[0]
+        return f"wss://{uri.host}:{uri.port}{uri.resource_name}"
+    except Exception as error:
+        caught("tap.websockets", error)
+        return None
+
+
+def _refusal(status: int, headers: dict[str, str], body: bytes) -> Exception:
+    """Return the library's own error for a handshake that was answered so."""
+    from websockets.datastructures import Headers
+    from websockets.exceptions import InvalidStatus
+    from websockets.http11 import Response
+
+    return InvalidStatus(Response(status, REASON, Headers(headers), body))
+
+
+def _legacy_refusal(status: int, headers: dict[str, str], _body: bytes) -> Exception:
+    from websockets.datastructures import Headers
+    from websockets.legacy.exceptions import InvalidStatusCode
+
+    return InvalidStatusCode(status, Headers(headers))
+
+
 def _follower(connection: Any) -> Follower | None:
     found: Follower | None = connection.__dict__.get(_SLOT)
     return found
@@ -125,6 +153,9 @@ class _Pieces:
 def _handshake(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def handshake(self: Any, *args: Any, **kwargs: Any) -> Any:
+        refused = socket_limits.refuse(_goes_to(self, args), _refusal)
+        if refused is not None:
+            raise refused
         result = original(self, *args, **kwargs)
         _begin(self)
         return result
@@ -197,6 +228,10 @@ def _close(original: Callable[..., Any]) -> Callable[..., Any]:
 def _handshake_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def handshake(self: Any, *args: Any, **kwargs: Any) -> Any:
+        make = _refusal if hasattr(self, "protocol") else _legacy_refusal
+        refused = await socket_limits.refuse_async(_goes_to(self, args), make)
+        if refused is not None:
+            raise refused
         result = await original(self, *args, **kwargs)
         _begin(self)
         return result

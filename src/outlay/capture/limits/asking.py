@@ -1,0 +1,83 @@
+"""What a request asks of the limits, as far as its own words tell: no price is known here."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from outlay.capture.guard import caught
+from outlay.capture.limits.steps import Asked
+from outlay.capture.scope import Scope
+from outlay.wire.base import Reading, Request, as_count, estimate_tokens
+
+MAX_ANSWERS: Final = 128
+"""Most answers to one request that are believed."""
+
+_LOOK: Final = "retrieved"
+"""Finding of a request that looks at work that was asked for before."""
+
+
+class Metered(Protocol):
+    """What of a codec is looked at: every reader of HTTP bodies has it."""
+
+    reading: Reading
+    streamed: bool
+    output_characters: int
+    request_body: dict[str, Any]
+
+    def count_request_characters(self) -> int:
+        """Count the characters of prompt text."""
+
+
+class Apart:
+    """What is metered without being one HTTP attempt: a call of gRPC, or a socket to be opened."""
+
+    __slots__ = ("_bytes", "output_characters", "reading", "request_body", "streamed")
+
+    def __init__(self, reading: Reading, asked_bytes: int) -> None:
+        self.reading = reading
+        self.streamed = reading.streamed
+        self.output_characters = 0
+        self.request_body: dict[str, Any] = {}
+        self._bytes = asked_bytes
+
+    def count_request_characters(self) -> int:
+        """Return the size of what is asked."""
+        return self._bytes
+
+
+def is_asked(reader: Metered, request: Request) -> bool:
+    """Tell whether limits are asked about a request: not about what is free, nor about looks."""
+    reading = reader.reading
+    if request.method.upper() == "GET" or reading.surface.endswith(".free"):
+        return False
+    return _LOOK not in reading.findings
+
+
+def asked_of(scope: Scope, reader: Metered, request: Request) -> Asked:
+    """Return what a request asks for.
+
+    Its input is estimated from its text, and from all its bytes where it has none; each of several
+    answers may be as long as the bound.
+    """
+    reading = reader.reading
+    bound = reading.max_tokens
+    if bound is not None:
+        bound *= min(max(1, as_count(reader.request_body.get("n"))), MAX_ANSWERS)
+    return Asked(
+        scope,
+        reading.provider,
+        reading.model_requested or reading.deployment or "",
+        max_tokens=bound,
+        input_tokens=_input_tokens(reader, request),
+        streamed=reader.streamed,
+        operation=reading.operation,
+    )
+
+
+def _input_tokens(reader: Metered, request: Request) -> int:
+    try:
+        characters = reader.count_request_characters()
+    except Exception as error:
+        caught("limits.count", error)
+        characters = 0
+    return estimate_tokens(characters or len(request.body))
