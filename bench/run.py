@@ -21,6 +21,7 @@ def main() -> int:
         ["pricing.py"],
         ["rate_jsonl.py"],
         ["accuracy.py"],
+        ["authority.py"],
         ["pipeline.py"],
         ["freshness.py"],
         ["load_events.py", "--events", str(arguments.millions * 1_000_000), "--path", store],

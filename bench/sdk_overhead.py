@@ -3,11 +3,12 @@
     python -m bench.sdk_overhead [--calls N] [--rounds N] [--json]
 
 A small non-streamed chat completion goes through `httpx` and `httpx2` over an in-memory transport.
-Five kinds of call take turns in short blocks, so that the machine's noise falls on all alike: bare,
-with an `outlay.context` only, metered up to the reading, metered up to the event's text, and the
-whole with one committed insert a call. `added` is the difference of the medians of the last and
-the first kind, the split that of neighbours; the quiet figure compares the quietest round of each.
-Import time is the median of fresh interpreters.
+Six kinds of call take turns in short blocks, so that the machine's noise falls on all alike: bare,
+with an `outlay.context` only, metered up to the reading, metered up to the event's text, the whole
+with one committed insert a call, and that with limits on: six scopes held and settled from leases.
+`added` is the difference of the medians of the whole and the bare kind, the split that of
+neighbours; the quiet figure compares the quietest round of each. Import time is the median of
+fresh interpreters.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from types import ModuleType
 from typing import Any
 
 import outlay
+from bench.admission import Near
 from outlay.capture import runtime as guest
+from outlay.capture.limits.gate import Gate
 from outlay.capture.spool import STORED
 from outlay.capture.taps import http as tap
 from outlay.config import Settings
@@ -78,11 +81,20 @@ HEADERS = {
     "x-ratelimit-remaining-tokens": "1999950",
 }
 
+SCOPES: tuple[dict[str, Any], ...] = (
+    {},
+    {"provider": "openai"},
+    {"tenant": "each"},
+    {"tenant": "each", "user": "each"},
+    {"tenant": "each", "feature": "each"},
+    {"tenant": "each", "model": ["gpt-4o*"]},
+)
+"""What the limits of a call count by."""
 BLOCK = 25
 """Calls of one kind in a row; other kinds then take their turns."""
 WARM = 2
 """Calls before each block that are not timed."""
-SPLIT = ("context", "tap and reader", "event", "spool")
+SPLIT = ("context", "tap and reader", "event", "spool", "limits")
 """What each kind of call does more than the one before it."""
 
 
@@ -143,19 +155,30 @@ def measure(module: ModuleType, calls: int, rounds: int) -> dict[str, Any]:
         settings = Settings(spool_dir=folder)
         whole = guest.Runtime(settings)
         whole.rates.book = book()
+        governed = guest.Runtime(Settings(spool_dir=f"{folder}/limits"))
+        governed.rates.book = whole.rates.book
+        near: Any = Near(SCOPES)
+        gate = Gate(Settings(limits=True), governed.rates, near, kept=None)
+        governed.gate = gate
         kinds: dict[str, tuple[Callable[[], None], guest.Runtime | None]] = {
             "bare": (bare, None),
             "context": (context, None),
             "read": (metered, ReadOnly(settings, store=lambda _event: STORED)),
             "event": (metered, guest.Runtime(settings, store=lambda _event: STORED)),
             "whole": (metered, whole),
+            "limits": (metered, governed),
         }
         found = [_round(kinds, blocks) for _ in range(rounds + 1)][1:]  # the first one warms up
         guest.activate(None)
-        stored = whole.spool.stored if whole.spool else 0
-        whole.close(0)
-    if stored != (rounds + 1) * blocks * (BLOCK + WARM):
-        raise SystemExit(f"{stored} events were stored: not one for each call")
+        made = (rounds + 1) * blocks * (BLOCK + WARM)
+        for runtime in (whole, governed):
+            stored = runtime.spool.stored if runtime.spool else 0
+            if stored != made:
+                raise SystemExit(f"{stored} events were stored: not one for each call")
+        if gate.stats()["admitted"] != made:
+            raise SystemExit(f"{gate.stats()} is not one admission for each call")
+        for runtime in (whole, governed):
+            runtime.close(0)
     return _report(found)
 
 
@@ -183,6 +206,8 @@ def _report(rounds: list[dict[str, list[int]]]) -> dict[str, Any]:
         "added_p50_us": _us(middle["whole"] - middle["bare"]),
         "added_quiet_us": _us(quiet["whole"] - quiet["bare"]),
         "added_p90_us": _us(_p90(spans["whole"]) - _p90(spans["bare"])),
+        "limited_p50_us": _us(middle["limits"] - middle["bare"]),
+        "limited_quiet_us": _us(quiet["limits"] - quiet["bare"]),
         "split_us": {name: _us(after - before) for name, before, after in steps},
     }
 
@@ -230,6 +255,10 @@ def main() -> None:
             f"{name:7} bare {row['bare_us']:7.1f} µs   metered {row['metered_us']:7.1f} µs   "
             f"added p50 {row['added_p50_us']:6.1f} µs   "
             f"quiet {row['added_quiet_us']:6.1f} µs   p90 {row['added_p90_us']:6.1f} µs"
+        )
+        print(
+            f"{'':7} with limits on, over six scopes: added p50 {row['limited_p50_us']:6.1f} µs   "
+            f"quiet {row['limited_quiet_us']:6.1f} µs"
         )
         split = "   ".join(f"{part} {span:.1f} µs" for part, span in row["split_us"].items())
         print(f"{'':7} {split}")

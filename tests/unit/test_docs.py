@@ -13,13 +13,27 @@ from typing import Any
 import pytest
 import typer
 
-from outlay.cli import admin, ask, doctor, price_edit, prices, rate, repricing, serve
+from outlay.cli import (
+    admin,
+    ask,
+    credit,
+    doctor,
+    limit_edit,
+    limits,
+    price_edit,
+    prices,
+    rate,
+    repricing,
+    serve,
+)
+from outlay.core.limits.document import limit_document, read_limit, read_limits
 from outlay.core.match import canonical_provider
 from outlay.core.rating import FLAGS
 from outlay.core.rollup import PRICED_LATE
 from outlay.enrich import flags
 from outlay.enrich.drift import USAGE_DRIFT
 from outlay.store.books.catalogue import load_catalogue
+from outlay.store.limitfile import read_yaml
 from outlay.store.pricefile.read import read_change
 from outlay.wire.conventions import CONVENTIONS
 from outlay.wire.vendors import VENDORS
@@ -77,9 +91,43 @@ def test_every_price_file_of_the_docs_is_taken(form: str) -> None:
     assert files
 
 
+def _limit_files() -> list[str]:
+    text = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    files = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [*files, (ROOT / "examples" / "limits.yaml").read_text("utf-8")]
+
+
+def test_every_limits_file_of_the_docs_and_the_example_is_taken() -> None:
+    files = _limit_files()
+    assert len(files) > 1
+    for file in files:
+        said = read_limits(read_yaml(file.encode()))
+        assert said.limits, file
+        assert said.entitlements, file
+        assert all(read_limit(limit_document(one)) == one for one in said.limits)
+
+
+def test_the_example_of_limits_shows_every_action_and_metric_people_ask_for() -> None:
+    said = read_limits(read_yaml((ROOT / "examples" / "limits.yaml").read_bytes()))
+    rungs = {rung.action for one in said.limits for rung in one.thresholds}
+    assert rungs == {"warn", "throttle", "downgrade", "partial", "escalate", "block"}
+    assert {"cost", "output_tokens", "concurrent_calls"} <= {one.metric for one in said.limits}
+    assert {"enforce", "shadow"} == {one.mode for one in said.limits}
+
+
+def test_every_sell_file_of_the_credits_page_is_taken() -> None:
+    text = (ROOT / "docs" / "credits.md").read_text("utf-8")
+    files = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert files
+    for file in files:
+        assert read_change(file.encode(), "yaml", load_catalogue(), at=1_793_000_000_000_000).sells
+
+
 def _commands() -> dict[str, Any]:
     app = typer.Typer()
-    for module in (serve, ask, rate, admin, prices, price_edit, repricing, doctor):
+    for module in (
+        serve, ask, rate, admin, limits, limit_edit, credit, prices, price_edit, repricing, doctor,
+    ):  # fmt: skip
         module.register(app)
     commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
     return commands

@@ -116,7 +116,7 @@ class _Demo:
             stack.callback(watch.close)
             began = time.monotonic()
             found = self._follow(watch)
-            return self._judge(found, watch.price_drift(), time.monotonic() - began)
+            return self._judge(watch, found, time.monotonic() - began)
 
     # -- starting and stopping -------------------------------------------------------------------
 
@@ -140,6 +140,7 @@ class _Demo:
             )
         watch = Watch(server=endpoint, key=key, simulator=simulator_url)
         watch.register_tenants()
+        watch.set_limits()
         if not self._plan.json_output:
             screen.print_header(
                 self._console, endpoint=endpoint, key=key, data=str(self._data), kept=self._kept
@@ -165,6 +166,7 @@ class _Demo:
                 "OUTLAY_KEY": key,
                 "OUTLAY_SERVICE": "demo-app",
                 "OUTLAY_ENVIRONMENT": "demo",
+                "OUTLAY_LIMITS": "true",
                 "OUTLAY_SPOOL_DIR": str(self._data / "spool"),
                 "OUTLAY_HOSTS": ",".join(f"{place}/{vendor}={vendor}" for vendor in vendors),
             },
@@ -259,8 +261,8 @@ class _Demo:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def _judge(self, found: Comparison, drifted: list[str], seconds: float) -> int:
-        plan = self._plan
+    def _judge(self, watch: Watch, found: Comparison, seconds: float) -> int:
+        plan, drifted = self._plan, watch.price_drift()
         good = found.agrees and self._done and self._flushed and not drifted
         attempts = found.total.billed.attempts
         told = f"{self._actions} actions, {self._calls} calls, {attempts} attempts, {seconds:.1f} s"
@@ -280,6 +282,7 @@ class _Demo:
             )
         else:
             self._console.print(screen.totals_table(found, status=told))
+            self._console.print(screen.standings_table(*watch.standings()))
         for line in drifted:
             self._console.print(line, style="yellow", markup=False)
         if not found.agrees:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
 from outlay.core.money import NANOS_PER_USD, format_usd
 from outlay.demo.compare import Comparison, Line
+from outlay.store.credits import MICROS
 
 PLACES = 9
 """Dollars are shown to the nano-dollar: that is what must agree."""
@@ -46,6 +49,29 @@ def differences_table(found: Comparison) -> Table:
     return table
 
 
+def standings_table(counters: list[dict[str, Any]], accounts: list[dict[str, Any]]) -> Table:
+    """Return how the fullest scopes stand against their limits, and what is left of credits."""
+    table = Table(title="Limits: the fullest scopes, and prepaid credits")
+    for name, side in (
+        ("limit", "left"), ("scope", "left"), ("used", "right"), ("of", "right"),
+        ("use", "right"), ("reached", "left"),
+    ):  # fmt: skip
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for row in counters:
+        who = ", ".join(f"{name} {value}" for name, value in row["scope"].items()) or "all"
+        reached = ", ".join(row["reached"]) or "-"
+        if row["mode"] == "shadow":
+            reached = f"{reached} (shadow)"
+        table.add_row(
+            row["limit"], who, format_usd(row["used"], places=4),
+            format_usd(row["amount"], places=2), f"{row['share']:.0%}", reached,
+        )  # fmt: skip
+    for row in accounts:
+        left = f"{row['posted'] / MICROS:,.2f} credits left"
+        table.add_row("credits", f"tenant {row['tenant']}", "", left, "", "")
+    return table
+
+
 def print_header(console: Console, *, endpoint: str, key: str, data: str, kept: bool) -> None:
     """Say what runs, and what to type in another terminal."""
     fate = "kept" if kept else "deleted at the end"
@@ -57,6 +83,7 @@ def print_header(console: Console, *, endpoint: str, key: str, data: str, kept: 
         "outlay top --by tenant --last 15m --watch",
         "outlay query --metrics cost,calls --by tenant,feature",
         "outlay query --metrics cost --by request --limit 3    # then: outlay tree REQUEST",
+        "outlay limits state                                   # who stands where",
     ):
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     console.print()

@@ -11,11 +11,13 @@ import httpx
 from outlay.demo.bill import LIST_PRICES
 from outlay.demo.compare import Comparison, Totals, billed_totals, compare
 from outlay.demo.drift import rate_differences
+from outlay.demo.limits import GRANTS, LIMITS, SELL
 from outlay.demo.tenants import TENANTS
 from outlay.errors import UnavailableError
 
 TIMEOUT_S: Final = 30.0
 MAX_TENANTS: Final = 10_000
+MAX_STANDINGS: Final = 8
 
 
 class Watch:
@@ -36,6 +38,19 @@ class Watch:
         """Tell the server who the tenants are, with plans and contracts."""
         for tenant in TENANTS:
             self._call("PUT", f"/v1/tenants/{tenant.tenant_id}", tenant.as_request())
+
+    def set_limits(self) -> None:
+        """Give tenants limits and credits; what an earlier run set stays as it is."""
+        self._call("POST", "/v1/limits", {**LIMITS, "reason": "demo"})
+        self._call("POST", "/v1/prices", SELL)
+        for tenant, amount in GRANTS.items():
+            grant = {"key": "demo", "reason": "demo", "amount": amount}
+            self._call("POST", f"/v1/credits/{tenant}/grants", grant)
+
+    def standings(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return how the fullest scopes stand against their limits, and the balances."""
+        state = self._call("GET", f"/v1/limits/state?count={MAX_STANDINGS}")
+        return state["counters"], self._call("GET", "/v1/credits")["accounts"]
 
     def ingest_key(self) -> str:
         """Make the key that the application sends events with: it can do nothing else."""
@@ -63,6 +78,8 @@ class Watch:
         question = {
             "metrics": ["cost", "attempts"],
             "by": ["tenant"],
+            # What a limit refused never reached the provider.
+            "filters": [{"field": "status", "op": "ne", "value": "blocked"}],
             "from": self._since,
             "limit": MAX_TENANTS,
         }
