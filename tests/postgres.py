@@ -110,6 +110,10 @@ class Postgres:
             connection.execute(_RESTORE)
         return self._shared
 
+    def spoil_books(self) -> None:
+        """Have the next test get new shared books: emptying does not mend what this one changed."""
+        self._shared = ""
+
     def new_books(self) -> str:
         """Make a database with migrated, empty books; return its URL."""
         with psycopg.connect(self.url(), autocommit=True) as connection:

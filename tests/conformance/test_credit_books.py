@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from outlay.core.limits.holds import Need, Reserve, Settle
+from outlay.core.limits.holds import Need, Reserve, Settle, Sync, Want
 from outlay.core.limits.period import credit_key
 from outlay.errors import ConflictError, NotFoundError, TooLargeError
 from outlay.store.credits import MAX_MICROS, Balance
@@ -121,6 +121,31 @@ class TestCharges:
         assert (purse.of().posted, purse.of().shortfall) == (0, 30)
         purse.spend(5)
         assert (purse.of().posted, purse.of().shortfall, purse.of().version) == (0, 35, 2)
+
+    def test_a_correction_of_what_was_not_paid_gives_nothing_back(self, purse: Purse) -> None:
+        purse.give(100)
+        purse.spend(130)
+        purse.spend(-20)
+        assert (purse.of().posted, purse.of().shortfall) == (0, 10)
+        purse.spend(-110)
+        assert (purse.of().posted, purse.of().shortfall) == (100, 0)
+        assert purse.books.check_credits() == []
+
+    @pytest.mark.parametrize("lease", [False, True])
+    def test_nor_does_it_when_the_hold_is_forgotten(self, purse: Purse, *, lease: bool) -> None:
+        purse.give(100)
+        want = Want(Need(credit_key("acme"), "credits", 0), 130, 1, 0, 0)
+        if lease:
+            purse.do(Sync("h", (want,), NOW, LATER, closing=True))
+        else:
+            purse.hold(50, "h")
+            purse.settle("h", 130)
+        assert (purse.of().posted, purse.of().shortfall) == (0, 30)
+        assert purse.books.forget_holds(before=LATER, limit=10) == 1
+        assert purse.books.check_credits() == []
+        purse.event("h", -130)
+        assert (purse.of().posted, purse.of().shortfall) == (100, 0)
+        assert purse.books.check_credits() == []
 
     def test_an_event_corrects_what_was_reported(self, purse: Purse) -> None:
         first, second = purse.give(40, priority=1), purse.give(60)

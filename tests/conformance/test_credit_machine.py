@@ -47,6 +47,8 @@ class Model:
     posted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TENANTS, 0))
     held: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TENANTS, 0))
     floor: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TENANTS, 0))
+    loose: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TENANTS, 0))
+    """What could not be charged for events of no hold."""
 
     def free(self, tenant: str) -> int:
         return self.posted[tenant] - self.held[tenant] - self.floor[tenant]
@@ -144,7 +146,9 @@ class Machine(RuleBasedStateMachine):
     def spend(self, tenant: str, amount: int) -> None:
         """An event of no hold; below zero, a correction of one."""
         self.purse.spend(amount, tenant, at=self.now)
-        self.model.charge(tenant, amount)
+        forgiven = min(self.model.loose[tenant], max(0, -amount))
+        left = amount + forgiven
+        self.model.loose[tenant] += left - self.model.charge(tenant, left) - forgiven
 
     @rule(tenant=st.sampled_from(TENANTS), amount=st.integers(-60, 60).filter(bool))
     def adjust(self, tenant: str, amount: int) -> None:

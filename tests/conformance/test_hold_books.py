@@ -370,6 +370,11 @@ class TestSeeds:
         books.seed("a", [Seed(A, Meter(), 30, 50), Seed(B, Meter(), 1, 50)], offset=7, at=60)
         assert amounts(books) == {"a": (35, 0), "b": (1, 0)}
 
+    def test_all_of_several_for_one_counter_are_added(self, books: Books) -> None:
+        seeds = [Seed(A, Meter(), 30, 50), Seed(B, Meter(), 1, 50), Seed(A, Meter(), -10, 40)]
+        books.seed("a", seeds, offset=7, at=60)
+        assert amounts(books) == {"a": (20, 0), "b": (1, 0)}
+
     def test_a_rolling_counter_gets_its_steps(self, books: Books) -> None:
         steps = {1_000_000: 10, 2_000_000: 20}
         seed = Seed(A, ROLLING, 30, 2_000_000, steps)

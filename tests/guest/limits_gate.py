@@ -54,12 +54,16 @@ class Held:
     buyer: Any = None
     unchecked: bool = False
     cuts: bool = True
+    began: int = 0
     grown: list[int] = field(default_factory=list)
     ended: list[Mapping[str, int] | None] = field(default_factory=list)
 
     def grow(self, output_tokens: int) -> bool:
         self.grown.append(output_tokens)
         return output_tokens <= self.room
+
+    def begun(self, at: int) -> None:
+        self.began = at
 
     def settle(self, amounts: Mapping[str, int]) -> None:
         self.ended.append(amounts)

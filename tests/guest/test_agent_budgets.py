@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -14,6 +17,8 @@ import openai
 import pytest
 
 import outlay
+from outlay.capture import forks
+from outlay.capture.limits.quotes import Quotes
 from outlay.capture.runtime import active
 from outlay.capture.testing import capture_events
 from outlay.core.prices import ModelRow, PriceBook, RateRow
@@ -127,3 +132,36 @@ def test_threads_and_tasks_never_pass_a_budget_together(
         answers = asyncio.run(main())
     assert run.cost_nanos == CALL_NANOS * answers.count(None)
     assert 4 * CALL_NANOS <= run.cost_nanos <= budget
+
+
+def test_a_fork_leaves_nothing_behind_that_another_thread_was_in_the_middle_of(
+    events: list[dict[str, Any]], client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    of = Quotes.of
+
+    def stay(*args: Any) -> Any:
+        if threading.current_thread() is not main:
+            inside.set()
+            go_on.wait(10)
+        return of(*args)
+
+    def call() -> None:
+        with outlay.agent("boss", budget="1"):
+            client.chat.completions.create(**ASKED)
+
+    main = threading.current_thread()
+    monkeypatch.setattr(Quotes, "of", stay)
+    monkeypatch.setattr(forks, "MAX_WAIT_S", 0.05)
+    call()
+    other = threading.Thread(target=call)
+    other.start()
+    assert inside.wait(5)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        call()
+        os._exit(0)
+    go_on.set()
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0

@@ -14,6 +14,7 @@ import requests
 
 import outlay
 from outlay.capture import guard
+from outlay.capture.limits.entering import FAILED
 from outlay.capture.limits.steps import Admitted, Wait
 from outlay.capture.runtime import active
 from outlay.core.prices import ModelRow, PriceBook, RateRow
@@ -69,7 +70,7 @@ def test_each_attempt_asks_again_after_the_one_before_was_given_back(
         client.chat.completions.create(**CHAT)
     assert [e.get("attempt", 0) for e in events] == [0, 1, 2]
     used = {"tokens": 19, "input_tokens": 12, "output_tokens": 7, "calls": 1, "concurrent_calls": 1}
-    assert gate.ended() == [None, None, used]
+    assert gate.ended() == [FAILED, FAILED, used]
 
 
 def test_a_retry_may_be_refused(provider: Providers, limits: tuple[Gate, Events]) -> None:
@@ -127,8 +128,8 @@ def test_a_call_that_never_left_costs_nothing(limits: tuple[Gate, Events]) -> No
         pytest.raises(httpx2.ConnectError),
     ):
         client.post("http://api.openai.com:1/v1/chat/completions", json=CHAT)
-    assert [e["status"] for e in events] == ["error"]
-    assert gate.ended() == [None]
+    assert [(e["status"], e["hold_id"]) for e in events] == [("error", "lease-1")]
+    assert gate.ended() == [FAILED]
 
 
 def test_a_timeout_counts_as_it_was_held(provider: Providers, limits: tuple[Gate, Events]) -> None:

@@ -123,3 +123,14 @@ def test_an_error_inside_is_swallowed() -> None:
         assert outlay.record("tool", name=nasty) == ""
         assert outlay.stats()["errors"] == {"record": 1}
     assert events == []
+
+
+def test_what_is_recorded_again_is_in_the_totals_and_budgets_once() -> None:
+    with capture_events(), outlay.agent("a", budget="1", max_repeats=1) as run:
+        for _ in range(2):
+            outlay.record(
+                "tool", name="t", cost_nanos=5, event_id="job-42", arguments={},
+                started_at=1_790_000_000_000_000,
+            )  # fmt: skip
+        assert run.budget is not None
+        assert (run.calls, run.cost_nanos, run.budget.spent_nanos) == (1, 5, 5)

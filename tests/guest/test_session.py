@@ -15,6 +15,7 @@ from outlay.capture import forks, session
 from outlay.capture.runtime import active
 from outlay.capture.session import MAX_SESSIONS, Follower
 from outlay.capture.testing import capture_events
+from outlay.core.prices import ModelRow, PriceBook, RateRow
 from outlay.wire import openai_realtime
 from tests.guest.bodies import SECRET
 from tests.guest.speakers import CREATED, DELTA, DONE, SESSION, done
@@ -115,6 +116,24 @@ def test_totals_count_the_session(events: list[dict[str, Any]]) -> None:
         current = outlay.current()
     assert (current.agent.calls, current.agent.tokens) == (1, 49)
     assert events[0]["agent_path"] == "voice"
+
+
+def test_a_session_is_spent_once_of_the_budgets_around_it() -> None:
+    with capture_events() as events:
+        runtime = active()
+        assert runtime is not None
+        runtime.rates.book = PriceBook(
+            (ModelRow("openai", "gpt-realtime", '{"starts_with":"gpt-realtime"}'),),
+            tuple(
+                RateRow.make("openai", "gpt-realtime", unit, 1_000_000_000)
+                for unit in ("input", "output", "output_audio")
+            ),
+        )
+        with outlay.agent("voice", budget="1") as run:
+            hear(follow(), CREATED, DONE)
+            assert run.budget is not None
+            assert run.budget.spent_nanos == run.cost_nanos == 49_000
+    assert len(events) == 1
 
 
 # -- its end -------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, Final
 from outlay.act.policy import Policy
 from outlay.act.policy_cache import PolicyCache
 from outlay.act.rung_calls import Rung, RungCalls
-from outlay.act.standing import tenant_of, use_of
+from outlay.act.standing import only_tenant, tenant_of, use_of
 from outlay.act.webhooks import Webhooks
 from outlay.core.limits.counting import forget
 from outlay.core.limits.holds import Op, Outcome, Reserve, Settle, Stand, Sync
@@ -209,9 +209,11 @@ class LimitNotices:
         key = stand.key
         amount = 0 if limit is None else policy.amount(limit, key.scope_key, at)
         used = stand.used if limit is None else use_of(limit, stand.used, stand.held)
+        tenant = tenant_of(key.scope_key) or only_tenant(limit)
+        details = details if limit is None else {"metric": limit.metric, **details}
         return Notice(
-            key.limit_id, key.counter_id, key.scope_key, tenant_of(key.scope_key), kind, at_ppm,
-            action, "enforce" if limit is None else limit.mode, at, used, amount, details=details,
+            key.limit_id, key.counter_id, key.scope_key, tenant, kind, at_ppm, action,
+            "enforce" if limit is None else limit.mode, at, used, amount, details=details,
         )  # fmt: skip
 
     def _add(self, notice: Notice) -> None:

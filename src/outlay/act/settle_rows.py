@@ -192,7 +192,8 @@ class Counting:
                 # What was reckoned anew of a period that is over must not make its counter again.
                 create = ever and (calls > 0 or not 0 < key.ends_at <= now)
                 meter = self._meter(rule, key, now)
-                yield hold_id, PostLine(key, metric, count, calls, at, meter, create)
+                # A caller's clock that is ahead must not make a window forget.
+                yield hold_id, PostLine(key, metric, count, calls, min(at, now), meter, create)
 
     def _begin(self, rule: _Rule) -> Callable[[int], int]:
         limit = rule.limit

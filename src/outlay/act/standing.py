@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from outlay.act.policy import Policy
 from outlay.core.limits.holds import CounterKey, Stand
-from outlay.core.limits.ladder import at_amount, reached
+from outlay.core.limits.ladder import at_amount, reached, room_of
 from outlay.core.limits.limit import CREDITS, Limit, Threshold
 from outlay.core.limits.period import cap_of
 from outlay.core.limits.refusal import Refusal, credits_refusal, refusal_of
@@ -60,7 +60,7 @@ def standing(policy: Policy, stand: Stand, at: int, *, coarse: bool = False) -> 
         held = 0
         if limit.metric == "concurrent_calls":
             used, held = 0, used
-    left = max(0, (amount if cap is None else cap) - used - held)
+    left = max(0, (room_of(limit, amount) if cap is None else cap) - used - held)
     return Standing(key, limit.metric, limit.mode, used, held, amount, cap, left, key.ends_at, met)
 
 
@@ -100,3 +100,11 @@ def tenant_of(scope: str) -> str:
         return read_scope_key(scope).get("tenant", "")
     except ValueError:
         return ""
+
+
+def only_tenant(limit: Limit | None) -> str:
+    """Return the one tenant that a limit is about, or ""."""
+    for part in () if limit is None else limit.scope:
+        if part.field == "tenant" and len(part.values) == 1 and not part.values[0].endswith("*"):
+            return part.values[0]
+    return ""

@@ -40,8 +40,10 @@ PAUSES_S: Final = (1.0, 5.0, 30.0, 120.0)
 MAX_LINE_BYTES: Final = 1024
 JOIN_S: Final = 15.0
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_NEVER: Final = (ipaddress.ip_network("::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
-"""IPv4 in disguise, and translation into a network of one's own."""
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out; outside are site-local addresses and IPv4 in disguise."""
+_SPECIAL: Final = ipaddress.ip_network("192.0.0.0/24")
+"""IPv4 of protocols, a part of which counts as global."""
 
 Done = Callable[[bool], None]
 
@@ -273,9 +275,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-        if any(found in network for network in _NEVER):
-            return False
-    return found.is_global and not found.is_multicast
+        return found in _UNICAST and found.is_global
+    return found.is_global and not found.is_multicast and found not in _SPECIAL
 
 
 def _exchange(connection: socket.socket, request: bytes, until: float) -> int:

@@ -6,9 +6,10 @@ text (`"12.5"`), or micro-credits as an integer in `*_micros`. A tenant's key se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -25,6 +26,8 @@ MAX_LISTED: Final = 1_000
 PLACES: Final = 6
 """Places behind the point that a credit has."""
 _PPM: Final = 1_000_000
+_CREDITS: Final = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,6})?")
+_SHARE: Final = re.compile(r"[01](\.[0-9]{1,6})?")
 
 router = APIRouter()
 Admin = Annotated[Caller, Depends(needs("admin"))]
@@ -75,22 +78,23 @@ def micros(value: str | int, where: str) -> int:
     Raises:
         BadRequestError: it is no number of credits, or has more than `PLACES` places.
     """
-    try:
-        exact = Decimal(value) * MICROS
-    except (InvalidOperation, ValueError):
-        exact = Decimal("NaN")
-    if not exact.is_finite() or exact != exact.to_integral_value() or abs(exact) > MAX_MICROS:
+    found = _CREDITS.fullmatch(str(value))
+    exact = int(Decimal(found[0]) * MICROS) if found else None
+    if exact is None or abs(exact) > MAX_MICROS:
         raise BadRequestError(
             f"`{where}` must be a number of credits with at most {PLACES} places.",
             where=where,
             hint=f'Write it as text, such as "12.5"; at most {MAX_MICROS // MICROS} credits.',
         )
-    return int(exact)
+    return exact
 
 
-def balance_answer(balance: Balance) -> dict[str, Any]:
-    """Return a balance as JSON carries it: all in micro-credits."""
-    return {**asdict(balance), "available": balance.available}
+def balance_answer(balance: Balance, caller: Caller) -> dict[str, Any]:
+    """Return a balance as JSON carries it: all in micro-credits; addresses are for admins."""
+    answer = {**asdict(balance), "available": balance.available}
+    if "admin" not in caller.scopes:
+        del answer["top_up_url"]
+    return answer
 
 
 @router.get("/v1/credits")
@@ -100,7 +104,7 @@ async def accounts(request: Request, caller: Reader) -> dict[str, Any]:
     found = await services.books_workers.run(services.books.balances)
     if caller.tenant is not None:
         found = [one for one in found if one.tenant == caller.tenant]
-    return {"accounts": [balance_answer(one) for one in found]}
+    return {"accounts": [balance_answer(one, caller) for one in found]}
 
 
 @router.get("/v1/credits/{tenant}")
@@ -109,7 +113,7 @@ async def balance(request: Request, tenant: str, caller: Reader) -> dict[str, An
     services: Services = request.app.state.services
     _own(caller, tenant)
     found = await services.books_workers.run(services.books.balance, tenant)
-    return {"balance": balance_answer(_known(found))}
+    return {"balance": balance_answer(_known(found), caller)}
 
 
 @router.get("/v1/credits/{tenant}/grants")
@@ -166,7 +170,7 @@ async def grant(request: Request, tenant: str, caller: Admin) -> dict[str, Any]:
     def write() -> dict[str, Any]:
         made, left = services.books.grant(
             tenant,
-            _amount(body.amount, body.amount_micros),
+            _above_zero(body),
             key=body.key,
             reason=body.reason,
             actor=caller.key_id,
@@ -179,7 +183,7 @@ async def grant(request: Request, tenant: str, caller: Admin) -> dict[str, Any]:
             rollover_us=body.rollover_days * 86_400_000_000,
         )
         services.policy.expire()
-        return {"grant": asdict(made), "balance": balance_answer(left)}
+        return {"grant": asdict(made), "balance": balance_answer(left, caller)}
 
     return await services.books_workers.run(write)
 
@@ -189,8 +193,8 @@ async def adjust(request: Request, tenant: str, caller: Admin) -> dict[str, Any]
     """Correct a balance, up or down."""
     services: Services = request.app.state.services
     body = await read_document(request, AmountBody)
-    return await _changed(request, lambda: services.books.adjust(
-        tenant, _amount(body.amount, body.amount_micros), **_by(services, caller, body)
+    return await _changed(request, caller, lambda: services.books.adjust(
+        tenant, _amount(body), **_by(services, caller, body)
     ))  # fmt: skip
 
 
@@ -199,9 +203,8 @@ async def refund(request: Request, tenant: str, caller: Admin) -> dict[str, Any]
     """Give back what was charged; of a transaction, to the grants that it drained."""
     services: Services = request.app.state.services
     body = await read_document(request, AmountBody)
-    return await _changed(request, lambda: services.books.refund(
-        tenant, _amount(body.amount, body.amount_micros), tx_id=body.tx_id,
-        **_by(services, caller, body),
+    return await _changed(request, caller, lambda: services.books.refund(
+        tenant, _above_zero(body), tx_id=body.tx_id, **_by(services, caller, body)
     ))  # fmt: skip
 
 
@@ -215,11 +218,13 @@ async def transfer(request: Request, tenant: str, caller: Admin) -> dict[str, An
 
     def write() -> dict[str, Any]:
         source, target = services.books.transfer(
-            tenant, body.to, _amount(body.amount, body.amount_micros),
-            **_by(services, caller, body),
+            tenant, body.to, _above_zero(body), **_by(services, caller, body)
         )  # fmt: skip
         services.policy.expire()
-        return {"balance": balance_answer(source), "to": balance_answer(target)}
+        return {
+            "balance": balance_answer(source, caller),
+            "to": balance_answer(target, caller),
+        }
 
     return await services.books_workers.run(write)
 
@@ -229,12 +234,18 @@ async def account(request: Request, tenant: str, caller: Admin) -> dict[str, Any
     """Open an account, or change its overdraft and its automatic top-up."""
     services: Services = request.app.state.services
     body = await read_document(request, AccountBody)
+    overdraft = micros(body.overdraft, "overdraft")
+    if overdraft < 0:
+        raise BadRequestError(
+            "`overdraft` is how far below zero the balance may go: 0 credits or more.",
+            where="overdraft",
+        )
 
     def optional(value: str | int | None, where: str) -> int | None:
         return None if value is None else micros(value, where)
 
-    return await _changed(request, lambda: services.books.set_account(
-        tenant, floor=-micros(body.overdraft, "overdraft"), reason=body.reason,
+    return await _changed(request, caller, lambda: services.books.set_account(
+        tenant, floor=-overdraft, reason=body.reason,
         actor=caller.key_id, at=services.clock(), enforce=body.enforce,
         top_up_below=optional(body.top_up_below, "top_up_below"),
         top_up_amount=optional(body.top_up_amount, "top_up_amount"),
@@ -257,11 +268,13 @@ async def verify(request: Request, _caller: Admin) -> dict[str, Any]:
     return await services.books_workers.run(prove)
 
 
-async def _changed(request: Request, write: Callable[[], Balance]) -> dict[str, Any]:
+async def _changed(
+    request: Request, caller: Caller, write: Callable[[], Balance]
+) -> dict[str, Any]:
     services: Services = request.app.state.services
     left = await services.books_workers.run(write)
     services.policy.expire()
-    return {"balance": balance_answer(left)}
+    return {"balance": balance_answer(left, caller)}
 
 
 def _by(services: Services, caller: Caller, body: AmountBody) -> dict[str, Any]:
@@ -270,22 +283,34 @@ def _by(services: Services, caller: Caller, body: AmountBody) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _amount(text: str | int | None, exact: int | None) -> int:
-    if (text is None) == (exact is None):
+def _amount(body: AmountBody | GrantBody) -> int:
+    if (body.amount is None) == (body.amount_micros is None):
         raise BadRequestError("Give one of `amount` and `amount_micros`.", where="amount")
-    return micros(text, "amount") if text is not None else int(exact or 0)
+    exact = body.amount_micros or 0
+    amount = exact if body.amount is None else micros(body.amount, "amount")
+    if not amount:
+        raise BadRequestError("`amount` is 0: nothing would change.", where="amount")
+    return amount
+
+
+def _above_zero(body: AmountBody | GrantBody) -> int:
+    amount = _amount(body)
+    if amount < 0:
+        raise BadRequestError(
+            "`amount` must be above 0.", where="amount", hint="`adjust` takes credits away."
+        )
+    return amount
 
 
 def _share(text: str | None) -> int:
     if text is None:
         return 0
-    try:
-        ppm = Decimal(text) * _PPM
-    except InvalidOperation:
-        ppm = Decimal(-1)
-    if not 0 <= ppm <= _PPM or ppm != ppm.to_integral_value():
-        raise BadRequestError("`rollover` must be a share from 0 to 1.", where="rollover")
-    return int(ppm)
+    ppm = int(Decimal(text) * _PPM) if _SHARE.fullmatch(text) else _PPM + 1
+    if ppm > _PPM:
+        raise BadRequestError(
+            "`rollover` must be a share from 0 to 1.", where="rollover", hint='Such as "0.5".'
+        )
+    return ppm
 
 
 def _own(caller: Caller, tenant: str) -> None:

@@ -19,6 +19,7 @@ from outlay.act.standing import tenant_of
 from outlay.api.auth import Caller, needs
 from outlay.api.body import read_document
 from outlay.api.limit_calls import (
+    Amount,
     AmountsBody,
     Path,
     Text,
@@ -78,10 +79,16 @@ class HoldBody(msgspec.Struct, forbid_unknown_fields=True):
     entitlement: Text = ""
 
 
+class MoreBody(AmountsBody, forbid_unknown_fields=True):
+    """What a call that goes on may use more: it is no call more."""
+
+    calls: Amount = 0
+
+
 class ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
     """How much more to hold, and for how long from now on."""
 
-    estimate: AmountsBody = msgspec.field(default_factory=lambda: AmountsBody(calls=0))
+    estimate: MoreBody = msgspec.field(default_factory=MoreBody)
     ttl_s: Ttl | None = None
 
 

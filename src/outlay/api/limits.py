@@ -186,7 +186,7 @@ async def show(request: Request, limit_id: str, caller: Reader) -> dict[str, Any
             if scope_visible(limit, counter.key.scope_key, caller.tenant)
         ]
         told = [
-            asdict(one)
+            _override(one, caller)
             for one in overrides
             if one.scope_key in ("", "[]") or scope_visible(limit, one.scope_key, caller.tenant)
         ]
@@ -227,6 +227,14 @@ async def history(
         }
 
     return await services.books_workers.run(read)
+
+
+def _override(one: Override, caller: Caller) -> dict[str, Any]:
+    """Return an override as this caller may see it: who made it is for admins."""
+    answer = asdict(one)
+    if "admin" not in caller.scopes:
+        del answer["actor"]
+    return answer
 
 
 def known_limit(services: Services, limit_id: str, caller: Caller) -> Limit:

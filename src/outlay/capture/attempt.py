@@ -15,7 +15,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from outlay.capture import events, forks
-from outlay.capture.attempt_events import record_blocked, record_other, way_in
+from outlay.capture.attempt_events import (
+    record_blocked,
+    record_other,
+    record_ready,
+    way_in,
+)
 from outlay.capture.attempt_facts import (
     AWS_CALL_HEADER,
     EVENT_ID_HEADER,
@@ -197,7 +202,7 @@ class Attempt:
             reader = self._reader
             reader.feed(chunk)
             if reader.ready:
-                self._record_ready()
+                record_ready(self._runtime, self._scope, reader.ready)
         except Exception as error:
             caught("attempt.feed", error)
 
@@ -262,7 +267,7 @@ class Attempt:
         runtime, reader = self._runtime, self._reader
         reading = reader.finish(complete=complete, error=error)
         if reader.ready:
-            self._record_ready()
+            record_ready(runtime, self._scope, reader.ready)
         if reading.surface.endswith(".free"):
             if reading.job and reading.created_at is not None:
                 runtime.once.job_made(reading.provider, reading.job, reading.created_at)
@@ -301,7 +306,7 @@ class Attempt:
             self._remember(reading, call_id, fallback_from)
         cost: int | None = UNKNOWN
         if self.entry is not None:
-            self.entry.fill(fields)
+            self.entry.fill(fields, started_at)
             self.entry.settle(reading, started_at, elapsed // 1000, elsewhere=bool(stamped))
             cost = self.entry.cost
         if not stamped:
@@ -324,17 +329,6 @@ class Attempt:
             self._runtime, self._scope, reading, refusal, place, before, fields
         )
         self._remember(reading, call_id, before)
-
-    def _record_ready(self) -> None:
-        """Record what the reply has told of other calls so far."""
-        ready = self._reader.ready
-        for reading in ready:
-            try:
-                record_other(self._runtime, self._scope, reading)
-            except Exception as problem:
-                caught("attempt.ready", problem)
-                self._runtime.stats.drop("internal_error")
-        ready.clear()
 
     def _remember(self, reading: Reading, call_id: str, fallback_from: str | None) -> None:
         self._scope.memory.failed(

@@ -50,11 +50,22 @@ def record_other(runtime: Runtime, scope: Scope, reading: Reading) -> None:
         spend(runtime, scope, reading, started_at)
 
 
-def spend(runtime: Runtime, scope: Scope, reading: Reading, at: int) -> None:
+def record_ready(runtime: Runtime, scope: Scope, ready: list[Reading]) -> None:
+    """Record what a reply has told of other calls so far, and empty the list of them."""
+    for reading in ready:
+        try:
+            record_other(runtime, scope, reading)
+        except Exception as problem:
+            caught("attempt.ready", problem)
+            runtime.stats.drop("internal_error")
+    ready.clear()
+
+
+def spend(runtime: Runtime, scope: Scope, reading: Reading, at: int, took_us: int = 0) -> None:
     """Count a cost in the agents around that no attempt of theirs had reserved."""
     from outlay.capture.limits import runs
 
-    runs.spend(scope, runtime.rates.cost(reading, at, runtime.tenant(scope)))
+    runs.spend(scope, runtime.rates.cost(reading, at, runtime.tenant(scope), took_us))
 
 
 def record_blocked(

@@ -88,6 +88,8 @@ def make(
         fields["provider_cost_nanos"] = stated
     scope = _labelled(working_scope(), labels)
     runtime.submit(fields, scope)
+    if event_id is not None and not runtime.once.first(made_id):
+        return made_id  # the same thing again, which has been counted
     tenant = runtime.tenant(scope)
     runtime.tally.add(scope.counters, fields, start, tenant=tenant)
     if scope.run is not None:

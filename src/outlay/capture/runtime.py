@@ -182,7 +182,7 @@ def _gate(settings: Settings, rates: Rates, folder: Path) -> Gate | None:
     from outlay.capture.limits.gate import Gate  # loaded where limits are on
 
     kept = folder / _kept_file("limits", settings.endpoint)
-    return Gate(settings, rates, transport, kept=kept, tenant=settings.tenant)
+    return Gate(settings, rates, transport, kept=kept, tenant=settings.tenant, prices_come=True)
 
 
 def _transport(settings: Settings, timeout_s: float = TIMEOUT_S) -> Transport | None:

@@ -80,18 +80,14 @@ def record(
         fields["ttft_ms"] = round((first.ticks - began.ticks) / 1e6, 3)
     events.fill(fields, reading)
     if entry is not None:
-        entry.fill(fields)
+        entry.fill(fields, started_at)
         entry.settle(reading, started_at, elapsed // 1000)
     elif scope.run is not None:
-        spend(runtime, scope, reading, started_at)
+        spend(runtime, scope, reading, started_at, elapsed // 1000)
     head = events.head(derived, derived, started_at, elapsed)
     runtime.submit(fields, scope, f"{head},{events.words(reading)}")
     tenant, took_us = runtime.tenant(scope), elapsed // 1000
     runtime.tally.add(scope.counters, reading, started_at, 0, tenant, took_us)
-    if scope.run is not None:
-        from outlay.capture.limits import runs  # loaded only by those who have rules
-
-        runs.spend(scope, runtime.rates.cost(reading, started_at, tenant, took_us))
 
 
 class Follower:

@@ -66,7 +66,12 @@ def fail(error: OutlayError) -> NoReturn:
     where = f" [dim]({render.safe(error.where)})[/dim]" if error.where else ""
     render.errors.print(f"[red]error[/red] {render.safe(error.message)}{where}", soft_wrap=True)
     render.errors.print(f"  [dim]{render.safe(error.hint)}[/dim]", soft_wrap=True)
-    raise SystemExit(1)
+    raise SystemExit(_code(error))
+
+
+def _code(error: OutlayError) -> int:
+    """Return 2 for an option that is wrong by itself, 1 for everything that was refused."""
+    return 2 if (error.where or "").startswith("--") else 1
 
 
 def run() -> None:
@@ -80,7 +85,7 @@ def run() -> None:
     except OutlayError as error:
         if "--json" in sys.argv:
             render.print_json(error.as_dict())
-            raise SystemExit(1) from error
+            raise SystemExit(_code(error)) from error
         fail(error)
     except BrokenPipeError:
         # The reader of our output (`| head`) has left: that is not an error of ours.

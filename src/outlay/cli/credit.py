@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from outlay.cli import render
-from outlay.cli.options import Endpoint, Json, KeyOption
+from outlay.cli.client import ServerError
+from outlay.cli.options import Endpoint, Json, KeyOption, segment
 from outlay.cli.prices import ask, given, moment
+from outlay.errors import BadRequestError
 
 credit_app = typer.Typer(help="Prepaid credits of tenants.", no_args_is_help=True)
 
@@ -37,6 +39,9 @@ _ENTRY_COLUMNS = [
     ("when", "when"), ("kind", "what"), ("change", "credits"), ("after", "balance"),
     ("actor", "by"), ("reason", "why"), ("tx_id", "transaction"),
 ]  # fmt: skip
+_NUMBERS = frozenset(
+    ("has", "holding", "free", "overdraft", "short", "given", "left", "priority", "change", "after")
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -54,8 +59,17 @@ def credits_text(micros: int | None) -> str:
     """Write micro-credits as credits."""
     if micros is None:
         return "-"
-    text = f"{micros / 1_000_000:,.6f}".rstrip("0")
-    return f"{text}00" if text.endswith(".") else text
+    whole, rest = divmod(abs(micros), 1_000_000)
+    places = f"{rest:06}".rstrip("0").ljust(2, "0")
+    return f"{'-' * (micros < 0)}{whole:,}.{places}"
+
+
+def _path(tenant: str, what: str = "") -> str:
+    return f"/v1/credits/{segment(tenant, 'tenant')}{what}"
+
+
+def _print(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> None:
+    render.console.print(render.rows_table(rows, columns, numbers=_NUMBERS))
 
 
 def _dressed(row: dict[str, Any]) -> dict[str, Any]:
@@ -73,8 +87,9 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         render.print_json(answer)
         return
-    rows = [_dressed(answer[name]) for name in ("balance", "to") if name in answer]
-    render.console.print(render.rows_table(rows, _BALANCE_COLUMNS))
+    _print(
+        [_dressed(answer[name]) for name in ("balance", "to") if name in answer], _BALANCE_COLUMNS
+    )
 
 
 def balance(
@@ -90,22 +105,22 @@ def balance(
         answer = ask(endpoint, key, "GET", "/v1/credits")
         rows = answer["accounts"]
     else:
-        answer = ask(endpoint, key, "GET", f"/v1/credits/{tenant}")
+        answer = ask(endpoint, key, "GET", _path(tenant))
         rows = [answer["balance"]]
         if grants:
-            answer |= ask(endpoint, key, "GET", f"/v1/credits/{tenant}/grants")
+            answer |= ask(endpoint, key, "GET", _path(tenant, "/grants"))
     if as_json:
         render.print_json(answer)
         return
     if not rows:
         render.console.print("No tenant has credits yet: `outlay credits grant` opens an account.")
         return
-    render.console.print(render.rows_table([_dressed(row) for row in rows], _BALANCE_COLUMNS))
+    _print([_dressed(row) for row in rows], _BALANCE_COLUMNS)
     if "grants" in answer:
-        render.console.print(_grant_table(answer["grants"]))
+        _print_grants(answer["grants"])
 
 
-def _grant_table(rows: list[dict[str, Any]]) -> Any:
+def _print_grants(rows: list[dict[str, Any]]) -> None:
     dressed = [
         {
             **row,
@@ -116,7 +131,7 @@ def _grant_table(rows: list[dict[str, Any]]) -> Any:
         }
         for row in rows
     ]
-    return render.rows_table(dressed, _GRANT_COLUMNS)
+    _print(dressed, _GRANT_COLUMNS)
 
 
 def grant(
@@ -146,7 +161,7 @@ def grant(
         effective_at=moment(start, "--from"), expires_at=moment(expires, "--expires"),
         rollover=rollover, rollover_days=rollover_days,
     )  # fmt: skip
-    answer = ask(endpoint, key, "POST", f"/v1/credits/{tenant}/grants", json=body)
+    answer = ask(endpoint, key, "POST", _path(tenant, "/grants"), json=body)
     _show(answer, as_json=as_json)
 
 
@@ -161,21 +176,23 @@ def history(
 ) -> None:
     """List a tenant's entries, the newest first."""
     asked = {"count": count, "before": before}
-    answer = ask(endpoint, key, "GET", f"/v1/credits/{tenant}/history", params=asked)
+    answer = ask(endpoint, key, "GET", _path(tenant, "/history"), params=asked)
     if as_json:
         render.print_json(answer)
         return
     for row in answer["entries"]:
         row["when"], row["change"] = render.moment(row["at"]), credits_text(row["amount"])
         row["after"] = credits_text((row["balance_before"] or 0) + row["amount"])
-    render.console.print(render.rows_table(answer["entries"], _ENTRY_COLUMNS))
+    _print(answer["entries"], _ENTRY_COLUMNS)
     if answer["next"] is not None:
         render.console.print(f"More: --before {answer['next']}")
 
 
 def adjust(
     tenant: str,
-    amount: Annotated[str, typer.Argument(help="Credits; below zero after `--`: -- -3.5")],
+    amount: Annotated[
+        str, typer.Argument(help="Credits; to take some away, last and after `--`: … -- -3.5")
+    ],
     *,
     reason: Reason,
     idempotency_key: Once = None,
@@ -185,7 +202,7 @@ def adjust(
 ) -> None:
     """Correct a balance, up or down."""
     body = {"key": idempotency_key or _new_key(), "reason": reason, "amount": amount}
-    _show(ask(endpoint, key, "POST", f"/v1/credits/{tenant}/adjust", json=body), as_json=as_json)
+    _show(ask(endpoint, key, "POST", _path(tenant, "/adjust"), json=body), as_json=as_json)
 
 
 def refund(
@@ -208,7 +225,7 @@ def refund(
         "amount": amount,
         "tx_id": transaction,
     }
-    _show(ask(endpoint, key, "POST", f"/v1/credits/{tenant}/refund", json=body), as_json=as_json)
+    _show(ask(endpoint, key, "POST", _path(tenant, "/refund"), json=body), as_json=as_json)
 
 
 def transfer(
@@ -229,32 +246,55 @@ def transfer(
         "amount": amount,
         "to": target,
     }
-    _show(ask(endpoint, key, "POST", f"/v1/credits/{source}/transfer", json=body), as_json=as_json)
+    _show(ask(endpoint, key, "POST", _path(source, "/transfer"), json=body), as_json=as_json)
 
 
 def account(
     tenant: str,
     *,
     reason: Reason,
-    overdraft: Annotated[str, typer.Option("--overdraft", help="Credits below zero.")] = "0",
+    overdraft: Annotated[
+        str | None, typer.Option("--overdraft", help="How far below zero it may go; 0: it may not.")
+    ] = None,
     top_up_below: Annotated[
         str | None, typer.Option("--top-up-below", help="Ask for a top-up below this balance.")
     ] = None,
     top_up_amount: Annotated[str | None, typer.Option("--top-up-amount")] = None,
-    top_up_url: Annotated[str, typer.Option("--top-up-url", help="Called to ask for it.")] = "",
+    top_up_url: Annotated[
+        str | None, typer.Option("--top-up-url", help="Called to ask for it.")
+    ] = None,
+    no_top_up: Annotated[bool, typer.Option("--no-top-up", help="Ask for none any more.")] = False,
     enforce: Annotated[
-        bool, typer.Option("--enforce/--no-enforce", help="Refuse calls without credits.")
-    ] = True,
+        bool | None, typer.Option("--enforce/--no-enforce", help="Refuse calls without credits.")
+    ] = None,
     as_json: Json = False,
     endpoint: Endpoint = None,
     key: KeyOption = None,
 ) -> None:
-    """Open an account, or change its overdraft and its automatic top-up."""
-    body = {
-        "reason": reason, "overdraft": overdraft, "enforce": enforce, "top_up_below": top_up_below,
-        "top_up_amount": top_up_amount, "top_up_url": top_up_url,
-    }  # fmt: skip
-    _show(ask(endpoint, key, "PUT", f"/v1/credits/{tenant}", json=body), as_json=as_json)
+    """Open an account, or change what is said of it: its overdraft, its automatic top-up."""
+    top_up = given(
+        top_up_below=top_up_below, top_up_amount=top_up_amount, top_up_url=top_up_url
+    )  # fmt: skip
+    if no_top_up and top_up:
+        raise BadRequestError("Give --no-top-up or how to top up, not both.", where="--no-top-up")
+    body = _settings(endpoint, key, tenant) | top_up | given(overdraft=overdraft, enforce=enforce)
+    if no_top_up:
+        body |= {"top_up_below": None, "top_up_amount": None, "top_up_url": ""}
+    answer = ask(endpoint, key, "PUT", _path(tenant), json={**body, "reason": reason})
+    _show(answer, as_json=as_json)
+
+
+def _settings(endpoint: str | None, key: str | None, tenant: str) -> dict[str, Any]:
+    """Return how an account is set, as a change of it says so; nothing if there is none."""
+    try:
+        now = ask(endpoint, key, "GET", _path(tenant))["balance"]
+    except ServerError as error:
+        if error.status != 404:
+            raise
+        return {}
+    said = {"overdraft": -now["floor"]} | {n: now[n] for n in ("top_up_below", "top_up_amount")}
+    exact = {n: None if v is None else credits_text(v).replace(",", "") for n, v in said.items()}
+    return {**exact, "enforce": now["enforce"], "top_up_url": now["top_up_url"]}
 
 
 def verify(
@@ -285,6 +325,10 @@ def _offline(books: str) -> dict[str, Any]:
     from outlay.wiring.backends import open_books
 
     url = books if "://" in books else f"sqlite:///{Path(books).resolve()}"
+    file = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:") and not file.is_file():
+        # Opening them would make new ones, and prove those.
+        raise BadRequestError(f"There are no books at {file}.", where="--books")
     opened = open_books(url)
     try:
         found = {"holds": opened.check_holds(), "credits": opened.check_credits()}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from outlay.cli import render
-from outlay.cli.limits import limit_row, limits, quantity, who
-from outlay.cli.options import Endpoint, Json, KeyOption
+from outlay.cli.limits import known_limit, limit_row, limits, print_rows, quantity, who
+from outlay.cli.options import Endpoint, Json, KeyOption, segment
 from outlay.cli.prices import ask, given, moment
 from outlay.errors import BadRequestError
 
@@ -19,9 +21,10 @@ _CHANGE_COLUMNS = [
     ("allowed", "amount"), ("ladder", "ladder"), ("mode", "mode"),
 ]  # fmt: skip
 _CHECK_COLUMNS = [
-    ("limit", "limit"), ("who", "scope"), ("events", "calls"), ("refused", "would be refused"),
-    ("cost", "their cost"), ("first", "first"), ("peak", "peak use"),
+    ("limit", "limit"), ("who", "scope"), ("matched", "calls"), ("refused", "would be refused"),
+    ("cost", "their cost"), ("first", "first"), ("peak", "peak use"), ("percent", "of it"),
 ]  # fmt: skip
+_CALENDAR = ("hour", "day", "week", "month")
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do; write nothing.")]
@@ -68,12 +71,20 @@ def set_limit(
     reason: Reason,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="field=value, field=each; several values with commas."),
+        typer.Option(
+            "--scope", help="field=value, field=each, field=each:value; more values with commas."
+        ),
     ] = None,
-    metric: Annotated[str, typer.Option("--metric")] = "cost",
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="cost, tokens, calls …; default: cost.")
+    ] = None,
     window: Annotated[
-        str, typer.Option("--window", help="month, day, 'rolling 24h', 'rate 1m', request …")
-    ] = "month",
+        str | None,
+        typer.Option("--window", help="month (default), day, 'rolling 24h', 'rate 1m', run …"),
+    ] = None,
+    burst: Annotated[
+        str | None, typer.Option("--burst", help="Of a rate: what it allows at once.")
+    ] = None,
     at: Annotated[
         list[str] | None, typer.Option("--at", help="A rung, as 80%=warn; default 100%=block.")
     ] = None,
@@ -81,29 +92,29 @@ def set_limit(
     anchor_day: Annotated[int | None, typer.Option("--anchor-day")] = None,
     mode: Annotated[str | None, typer.Option("--mode", help="enforce, shadow or off.")] = None,
     on_unreachable: Annotated[str | None, typer.Option(help="open or closed.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Hold the worst case.")] = False,
-    priority: Annotated[int | None, typer.Option("--priority")] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict/--no-strict", help="Hold the worst case.")
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", help="The lowest is named first in refusals.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="For people.")] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     endpoint: Endpoint = None,
     key: KeyOption = None,
 ) -> None:
-    """Make or change one limit by its options; a ladder with models needs a file."""
-    body: dict[str, Any] = {"id": limit_id, "metric": metric, "amount": amount}
-    if metric != "cost" and amount.isdigit():
-        body["amount"] = int(amount)
-    if metric != "concurrent_calls":
-        body["window"] = window
-    body |= given(
-        zone=zone, anchor_day=anchor_day, mode=mode, on_unreachable=on_unreachable,
-        strict=strict or None, priority=priority,
+    """Make a limit, or change of one that is there what is said; models need a file."""
+    path = f"/v1/limits/{segment(limit_id, 'limit_id')}"
+    body = given(
+        id=limit_id, amount=amount, metric=metric, window=window, burst=burst, zone=zone,
+        anchor_day=anchor_day, mode=mode, on_unreachable=on_unreachable, strict=strict,
+        priority=priority, name=name, scope=dict(map(_part, scope)) if scope else None,
+        thresholds=list(map(_threshold, at)) if at else None,
     )  # fmt: skip
-    if scope:
-        body["scope"] = dict(_part(one) for one in scope)
-    if at:
-        body["thresholds"] = [_threshold(one) for one in at]
+    body = _changed(known_limit(endpoint, key, path), body)
     answer = ask(
-        endpoint, key, "PUT", f"/v1/limits/{limit_id}", json=body,
+        endpoint, key, "PUT", path, json=body,
         params={"reason": reason, "dry_run": dry_run},
     )  # fmt: skip
     _show(answer, as_json=as_json)
@@ -118,7 +129,8 @@ def remove(
     key: KeyOption = None,
 ) -> None:
     """Remove a limit; its history stays."""
-    answer = ask(endpoint, key, "DELETE", f"/v1/limits/{limit_id}", params={"reason": reason})
+    path = f"/v1/limits/{segment(limit_id, 'limit_id')}"
+    answer = ask(endpoint, key, "DELETE", path, params={"reason": reason})
     if as_json:
         render.print_json(answer)
     else:
@@ -145,15 +157,18 @@ def raise_limit(
         "reason": reason,
         "scope": dict(map(_pair, scope or ())),
     }
-    answer = ask(endpoint, key, "POST", f"/v1/limits/{limit_id}/overrides", json=body)
+    path = f"/v1/limits/{segment(limit_id, 'limit_id')}"
+    answer = ask(endpoint, key, "POST", f"{path}/overrides", json=body)
     if as_json:
         render.print_json(answer)
         return
     made = answer["override"]
-    ends = render.moment(made["ends_at"])
+    limit = known_limit(endpoint, key, path) or {}
+    allowed = quantity(limit.get("metric", "cost"), made["amount"])
     render.console.print(
-        f"{render.safe(limit_id)} for {render.safe(who(made['scope_key']))} is"
-        f" {render.safe(amount)} until {ends} UTC (override {made['override_id']})."
+        f"{render.safe(limit_id)} for {render.safe(who(made['scope_key']))} is {allowed} until"
+        f" {render.moment(made['ends_at'])} UTC (override {render.safe(made['override_id'])}).",
+        soft_wrap=True,
     )
 
 
@@ -167,7 +182,9 @@ def revoke(
     key: KeyOption = None,
 ) -> None:
     """End an override now."""
-    path = f"/v1/limits/{limit_id}/overrides/{override_id}"
+    path = (
+        f"/v1/limits/{segment(limit_id, 'limit_id')}/overrides/{segment(override_id, 'override')}"
+    )
     answer = ask(endpoint, key, "DELETE", path, params={"reason": reason})
     if as_json:
         render.print_json(answer)
@@ -194,11 +211,7 @@ def check(
     if file is not None and limit:
         raise BadRequestError("Give either a file or --limit.", where="--limit")
     if file is not None:
-        dry = ask(
-            endpoint, key, "POST", "/v1/limits", params={"dry_run": True, "reason": "check"},
-            content=_content(file), headers={"Content-Type": _media(file)},
-        )  # fmt: skip
-        body["limits"] = [*dry["added"], *dry["changed"]]
+        body["limits"] = _limits_in(file)
     if limit:
         body["ids"] = limit
     answer = ask(endpoint, key, "POST", "/v1/limits/check", json=body)
@@ -210,17 +223,24 @@ def check(
             **row,
             "limit": one["limit"],
             "who": who(row["scope"]),
-            "cost": quantity("cost", row["refused_nanos"]),
-            "first": render.moment(row["first_at"]),
-            "peak": quantity(one["metric"], row["peak"]),
+            "cost": quantity("cost", row["refused_cost_nanos"]),
+            "first": render.moment(row["first_refused_at"]),
+            "peak": quantity(one["metric"], row["peak_used"]),
+            "percent": f"{row['peak_ppm'] / 1_000_000:.1%}",
         }
         for one in answer["limits"]
-        for row in one["scopes"]
+        for row in one["top"]
     ]
     if rows:
-        render.console.print(render.rows_table(rows, _CHECK_COLUMNS))
-    refused = sum(one["refused"] for one in answer["limits"])
-    render.console.print(f"{answer['events']:,} calls looked at; {refused:,} would be refused.")
+        print_rows(rows, _CHECK_COLUMNS)
+    more = sum(one["scopes"] - len(one["top"]) for one in answer["limits"])
+    if more:
+        render.console.print(f"{more:,} more scopes; those with most refused are shown.")
+    cost = quantity("cost", answer["refused_cost_nanos"])
+    render.console.print(
+        f"{_count(answer['events'], 'call')} looked at;"
+        f" {answer['refused']:,} would be refused ({cost})."
+    )
 
 
 def _show(answer: dict[str, Any], *, as_json: bool) -> None:
@@ -231,16 +251,54 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
     rows += [{**limit_row(one), "sign": "~"} for one in answer["changed"]]
     rows += [{"sign": "-", "id": name} for name in answer["removed"]]
     if rows:
-        render.console.print(render.rows_table(rows, _CHANGE_COLUMNS))
+        print_rows(rows, _CHANGE_COLUMNS)
     plans = len(answer["entitlements"]) + len(answer["removed_plans"])
     if not rows and not plans:
         render.console.print("The limits say so already; nothing changes.")
         return
     would = "would be " if answer["dry_run"] else ""
-    render.console.print(
-        f"{len(answer['added'])} {would}added, {len(answer['changed'])} {would}changed,"
-        f" {len(answer['removed'])} {would}removed; {plans} plans {would}changed."
-    )
+    told = ", ".join(f"{len(answer[n])} {would}{n}" for n in ("added", "changed", "removed"))
+    told += f"; {_count(plans, 'plan')} {would}changed" if plans else ""
+    render.console.print(f"{told}.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _changed(before: Mapping[str, Any] | None, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a limit with what is said of it; what only its old window had goes with it."""
+    limit = {**(before or {}), **said}
+    if before is not None and before.get("window") != limit.get("window"):
+        window = str(limit.get("window", "")).partition(" ")[0]
+        for name, windows in (
+            ("zone", _CALENDAR),
+            ("anchor_day", ("month",)),
+            ("burst", ("rate",)),
+        ):
+            if name not in said and window not in windows:
+                limit.pop(name, None)
+    if limit.setdefault("metric", "cost") != "concurrent_calls":
+        limit.setdefault("window", "month")
+    return limit
+
+
+def _limits_in(file: Path) -> list[Any]:
+    """Return the limits of a file as plain values; the server reads what they say."""
+    content = _content(file)
+    if _media(file) == "application/json":
+        try:
+            document = json.loads(content, parse_float=str)
+        except (ValueError, RecursionError) as error:
+            raise BadRequestError(f"{file.name} is not valid JSON.", where="FILE") from error
+    else:
+        from outlay.store.limitfile import read_yaml  # YAML only where it is needed
+
+        document = read_yaml(content)
+    found = document.get("limits") if isinstance(document, dict) else None
+    if not isinstance(found, list):
+        raise BadRequestError(f"{file.name} has no list of `limits`.", where="FILE")
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -252,6 +310,9 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _part(text: str) -> tuple[str, Any]:
     name, value = _pair(text)
+    each, found, listed = value.partition("each:")
+    if found and not each:
+        return name, {"each": [one.strip() for one in listed.split(",")]}
     values = [one.strip() for one in value.split(",")]
     return name, values[0] if len(values) == 1 else values
 

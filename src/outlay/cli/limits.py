@@ -13,9 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from outlay.cli import render
-from outlay.cli.options import Endpoint, Json, KeyOption
+from outlay.cli.client import ServerError
+from outlay.cli.options import Endpoint, Json, KeyOption, segment
 from outlay.cli.prices import ask, given, moment
+from outlay.core.limits.limit import CREDITS
 from outlay.core.money import format_usd
+from outlay.errors import NotFoundError
 
 limits = typer.Typer(help="Limits: what may be used, by whom, until when.", no_args_is_help=True)
 
@@ -48,6 +51,15 @@ _ESTIMATE_COLUMNS = [
     ("model", "model"), ("agent", "agent"), ("holds", "held calls"), ("estimated", "estimated"),
     ("actual", "actual"), ("ratio", "actual / estimate"), ("under", "under-estimated"),
 ]  # fmt: skip
+
+
+NUMBERS = frozenset(
+    (
+        "allowed", "use", "holding", "remains", "percent", "times", "version", "holds", "estimated",
+        "actual", "ratio", "under", "matched", "refused", "cost", "peak",
+    )
+)  # fmt: skip
+"""Keys of columns that stand right."""
 
 
 def register(app: typer.Typer) -> None:
@@ -91,13 +103,13 @@ def rung(threshold: dict[str, Any]) -> str:
 
 def limit_row(limit: dict[str, Any]) -> dict[str, Any]:
     """Return a limit as a row of a table."""
-    allowed = limit["amount"]
+    amount, metric = limit["amount"], limit.get("metric", "cost")
     return {
         **limit,
         "who": who(limit.get("scope")),
-        "metric": limit.get("metric", "cost"),
+        "metric": metric,
         "window": limit.get("window", "-"),
-        "allowed": f"${allowed}" if limit.get("metric", "cost") == "cost" else f"{allowed}",
+        "allowed": f"${amount}" if metric == "cost" else f"{int(amount):,}",
         "ladder": ", ".join(map(rung, limit.get("thresholds") or ())) or "100% block",
         "mode": limit.get("mode", "enforce"),
     }
@@ -119,6 +131,22 @@ def state_row(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def print_rows(rows: list[dict[str, Any]], columns: list[tuple[str, str]]) -> None:
+    """Print rows as a table."""
+    render.console.print(render.rows_table(rows, columns, numbers=NUMBERS))
+
+
+def known_limit(endpoint: str | None, key: str | None, path: str) -> dict[str, Any] | None:
+    """Return a limit as a document, nothing where there is none. `path` is its own."""
+    try:
+        found: dict[str, Any] | None = ask(endpoint, key, "GET", path).get("limit")
+    except ServerError as error:
+        if error.status != 404:
+            raise
+        return None
+    return found
+
+
 def list_limits(*, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption = None) -> None:
     """List the limits, and what plans may use."""
     answer = ask(endpoint, key, "GET", "/v1/limits")
@@ -129,7 +157,7 @@ def list_limits(*, as_json: Json = False, endpoint: Endpoint = None, key: KeyOpt
         render.console.print("No limits. `outlay limits apply FILE --reason …` takes a file.")
     else:
         rows = [limit_row(one) for one in answer["limits"]]
-        render.console.print(render.rows_table(rows, _LIST_COLUMNS))
+        print_rows(rows, _LIST_COLUMNS)
     for one in answer["entitlements"]:
         parts = (f"{name}: {', '.join(one[name])}" for name in one if name != "plan")
         render.console.print(f"plan {render.safe(one['plan'])}: {render.safe('; '.join(parts))}")
@@ -139,17 +167,20 @@ def show(
     limit_id: str, *, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption = None
 ) -> None:
     """Show a limit, its overrides, and how its scopes stand."""
-    answer = ask(endpoint, key, "GET", f"/v1/limits/{limit_id}")
+    answer = ask(endpoint, key, "GET", f"/v1/limits/{segment(limit_id, 'limit_id')}")
+    if "limit" not in answer:  # the path is one of the API's own
+        raise NotFoundError(
+            "There is no such limit.", where="limit_id", hint="`outlay limits list` shows them."
+        )
     if as_json:
         render.print_json(answer)
         return
-    render.console.print(render.rows_table([limit_row(answer["limit"])], _LIST_COLUMNS))
+    print_rows([limit_row(answer["limit"])], _LIST_COLUMNS)
     metric = answer["limit"].get("metric", "cost")
     if answer["overrides"]:
-        render.console.print(_override_table(answer["overrides"], metric))
+        _print_overrides(answer["overrides"], metric)
     if answer["counters"]:
-        rows = [state_row(row) for row in answer["counters"]]
-        render.console.print(render.rows_table(rows, _STATE_COLUMNS))
+        print_rows([state_row(row) for row in answer["counters"]], _STATE_COLUMNS)
     else:
         render.console.print("Nothing has been counted in this period.")
 
@@ -173,8 +204,7 @@ def state(
     if not answer["counters"]:
         render.console.print("Nothing has been counted yet.")
         return
-    rows = [state_row(row) for row in answer["counters"]]
-    render.console.print(render.rows_table(rows, _STATE_COLUMNS))
+    print_rows([state_row(row) for row in answer["counters"]], _STATE_COLUMNS)
     if answer["more"]:
         render.console.print(f"{answer['more']:,} more; see --count.")
 
@@ -199,17 +229,17 @@ def notices(
         render.console.print("No notices.")
         return
     for row in answer["notices"]:
-        metric = row["details"].get("metric", "cost")
+        metric = CREDITS if row["limit_id"] == CREDITS else row["details"].get("metric", "cost")
         row["when"], row["who"] = render.moment(row["at"]), who(row["scope_key"])
         row["use"], row["allowed"] = (quantity(metric, row[n]) for n in ("used", "amount"))
-    render.console.print(render.rows_table(answer["notices"], _NOTICE_COLUMNS))
+    print_rows(answer["notices"], _NOTICE_COLUMNS)
 
 
 def history(
     limit_id: str, *, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption = None
 ) -> None:
     """List every version and override of a limit: who changed what, when and why."""
-    answer = ask(endpoint, key, "GET", f"/v1/limits/{limit_id}/history")
+    answer = ask(endpoint, key, "GET", f"/v1/limits/{segment(limit_id, 'limit_id')}/history")
     if as_json:
         render.print_json(answer)
         return
@@ -221,12 +251,12 @@ def history(
             said = limit_row(row["limit"])
             metric = said["metric"]
             row["said"] = f"{said['who']}: {said['allowed']} {said['window']}, {said['ladder']}"
-    render.console.print(render.rows_table(answer["versions"], _VERSION_COLUMNS))
+    print_rows(answer["versions"], _VERSION_COLUMNS)
     if answer["overrides"]:
-        render.console.print(_override_table(answer["overrides"], metric))
+        _print_overrides(answer["overrides"], metric)
 
 
-def _override_table(rows: list[dict[str, Any]], metric: str) -> Any:
+def _print_overrides(rows: list[dict[str, Any]], metric: str) -> None:
     dressed = [
         {
             **row,
@@ -238,7 +268,7 @@ def _override_table(rows: list[dict[str, Any]], metric: str) -> Any:
         }
         for row in rows
     ]
-    return render.rows_table(dressed, _OVERRIDE_COLUMNS)
+    print_rows(dressed, _OVERRIDE_COLUMNS)
 
 
 def export(
@@ -279,8 +309,8 @@ def estimates(
         render.console.print("No call has been held.")
         return
     for row in rows:
-        row["estimated"] = format_usd(row["estimate_nanos"])
+        row["estimated"] = format_usd(row["estimated_nanos"])
         row["actual"] = format_usd(row["actual_nanos"])
         row["ratio"] = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
         row["under"] = f"{row['under_share']:.1%}"
-    render.console.print(render.rows_table(rows, _ESTIMATE_COLUMNS))
+    print_rows(rows, _ESTIMATE_COLUMNS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from outlay.cli.client import Client
 from outlay.config import Settings, load
+from outlay.errors import BadRequestError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Endpoint = Annotated[
@@ -27,3 +29,16 @@ def settings(**overrides: Any) -> Settings:
 def client(endpoint: str | None, key: str | None) -> Client:
     """Open a client of the server that the options and settings name."""
     return Client(settings(endpoint=endpoint, key=key))
+
+
+def segment(text: str, where: str) -> str:
+    """Return an id as one part of a URL's path.
+
+    Raises:
+        BadRequestError: no id is like that, and the path would lead elsewhere.
+    """
+    if not text or "/" in text or text in (".", ".."):
+        raise BadRequestError(
+            f"{text!r} is no id.", where=where, hint="Give an id as it is listed."
+        )
+    return quote(text, safe="")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -84,11 +84,17 @@ def answer_table(answer: dict[str, Any], *, title: str = "") -> Table:
     return table
 
 
-def rows_table(rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str]]) -> Table:
-    """Lay out mappings: `columns` pairs a key with a heading."""
+def rows_table(
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[tuple[str, str]],
+    *,
+    numbers: Collection[str] = (),
+) -> Table:
+    """Lay out mappings: `columns` pairs a key with a heading; keys in `numbers` stand right."""
     table = Table(header_style="bold")
-    for _, heading in columns:
-        table.add_column(heading, overflow="fold")
+    for key, heading in columns:
+        justify: Literal["left", "right"] = "right" if key in numbers else "left"
+        table.add_column(heading, overflow="fold", justify=justify)
     for row in rows:
         table.add_row(*(safe(cell(row.get(key))) for key, _ in columns))
     return table

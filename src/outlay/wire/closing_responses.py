@@ -80,7 +80,11 @@ class ResponsesClosing(Closing):
         if self._kept > MAX_KEPT_CHARACTERS:
             self._items.clear()
             self._open.clear()
+        begun = self._begun()
         last: list[bytes] = []
+        if not self._response:  # an SDK believes no end of what never began
+            first = {**begun, "status": "in_progress", "output": []}
+            last.append(self._numbered("response.created", response=first))
         for place in sorted(self._open):
             last += self._item_ends(place, self._items[place])
         reason = "max_output_tokens" if ending.reason == "length" else ending.reason
@@ -92,7 +96,7 @@ class ResponsesClosing(Closing):
             "total_tokens": ending.input_tokens + ending.output_tokens,
         }
         response = {
-            **self._begun(),
+            **begun,
             "status": "incomplete",
             "incomplete_details": {"reason": reason},
             "output": [self._items[place] for place in sorted(self._items)],

@@ -158,7 +158,7 @@ def test_what_is_found_is_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -
     assert len(policy._found) <= 3
 
 
-def credit(unit: str, per_million: int, **said: str) -> SellRow:
+def credit(unit: str, per_million: int, **said: Any) -> SellRow:
     return SellRow.make(unit, "credits", per_million, **said)
 
 
@@ -203,6 +203,17 @@ def test_the_revision_changes_with_the_content_only() -> None:
         Policy(limits=[limit()], plans={"a": "x", "b": "y"}, entitlements=[Entitlement("x")]),
     ]
     assert len({one.revision, *(other.revision for other in others)}) == 5
+
+
+def test_the_revision_changes_with_the_rules_of_credits_of_those_who_have_some() -> None:
+    rows = [credit("cost", 1), credit("cost", 2), credit("cost", 2, valid_from=NOW)]
+    own = {Policy(floors={"a": 0}, sells=SellRates([row])).revision for row in rows}
+    assert len(own) == 3
+    money, others = SellRow.make("cost", "nanos", 1), credit("cost", 1, tenant="b")
+    for row in (money, others, credit("cost", 1, plan="x")):
+        same = Policy(floors={"a": 0}, sells=SellRates([row])).revision
+        assert same == Policy(floors={"a": 0}).revision
+    assert Policy(sells=SellRates(rows)).revision == Policy().revision
 
 
 # the cache

@@ -154,3 +154,11 @@ def test_a_table_of_nothing_counts_nothing() -> None:
     assert not Counting([], accounts=frozenset(("a",))).empty
     assert not Counting([limit(metric="calls")]).needs_ceilings
     assert Counting([limit()]).needs_ceilings
+
+
+def test_an_event_of_a_clock_that_is_ahead_counts_as_of_now() -> None:
+    """Else it would let a window forget, and what comes next not count."""
+    ahead = one_event(started_at=NOW + 300_000_000)
+    for window in ({"window": "rolling", "span_us": 60_000_000}, {"window": "month"}):
+        (line,) = lines(limit(**window), ahead)
+        assert line.at == NOW

@@ -158,7 +158,8 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
         "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "2002:7f00:1::", "64:ff9b::a00:1",
-        "64:ff9b:1::1", "ff02::1", "2001:db8::1", "not an address",
+        "64:ff9b:1::1", "ff02::1", "2001:db8::1", "fec0::1", "::ffff:0:127.0.0.1", "5f00::1",
+        "192.0.0.8", "not an address",
     ],
 )  # fmt: skip
 def test_special_addresses_are_not_public(address: str) -> None:

@@ -13,7 +13,8 @@ from outlay.api.policy import HIDDEN_URL, PolicyTexts, policy_document
 from outlay.capture.limits.policy import read_policy
 from outlay.core.limits.limit import Entitlement, Match, Override, Threshold
 from outlay.core.limits.subject import Subject
-from outlay.store.base import Tenant
+from outlay.core.sell import SellRates, SellRow
+from outlay.store.base import PriceChange, Tenant
 from tests.unit.api.limits_there import ACME, RIVAL, grant, limit, policy, put
 from tests.unit.api.site import NOW, Site
 
@@ -110,6 +111,65 @@ def test_tenants_are_bounded_and_those_with_credits_come_first(
     assert set(document["tenants"]) == {"z", "a"}
     assert document["tenants_cut"]
     assert not policy_document(Policy(plans={"a": "x", "b": "y"}), None)["tenants_cut"]
+
+
+def credit(unit: str, per_million: int, **said: Any) -> SellRow:
+    return SellRow.make(unit, "credits", per_million, **said)
+
+
+COST, CALLS = credit("cost", 100_000), credit("calls", 5, plan="pro", valid_from=NOW)
+OWN, OTHERS = credit("cost", 7, tenant="acme"), credit("cost", 8, tenant="rival")
+ROWS = (
+    COST, CALLS, OWN, OTHERS, credit("calls", 9, plan="free"), credit("cost", 1, tenant="poor"),
+    SellRow.make("cost", "nanos", 1_300_000),
+)  # fmt: skip
+
+
+def test_the_rules_of_credits_are_told_where_somebody_has_an_account() -> None:
+    """Of those only who have one, and what they pay in money is not."""
+    known: dict[str, Any] = {"plans": {"acme": "pro", "rival": "max"}, "sells": SellRates(ROWS)}
+    assert policy_document(Policy(**known), None)["sells"] == []
+    document = policy_document(Policy(**known, floors={"acme": 0, "rival": 0}), None)
+    assert not document["sells_cut"]
+    told = {one["id"]: one for one in document["sells"]}
+    assert set(told) == {row.sell_id for row in (COST, CALLS, OWN, OTHERS)}
+    assert told[CALLS.sell_id] == {
+        "id": CALLS.sell_id, "unit": "calls", "per_million": 5, "plan": "pro", "valid_from": NOW,
+    }  # fmt: skip
+
+
+def test_a_tenants_key_is_told_the_rules_of_its_own_credits(site: Site) -> None:
+    site.books.change_prices(PriceChange(sells=ROWS), reason="r", actor="test", at=NOW)
+    grant(site, "rival", 7)
+    assert policy(site, site.acme).json()["sells"] == []
+    grant(site, "acme", 7)
+    answer = policy(site, site.acme)
+    told = read_policy(answer.json())
+    assert {row.sell_id for row in told.sells.rows} == {COST.sell_id, CALLS.sell_id, OWN.sell_id}
+    assert "rival" not in answer.text
+    assert "free" not in answer.text
+
+
+def test_new_rules_of_credits_are_news(site: Site) -> None:
+    grant(site, "acme", 7)
+    etag = policy(site).headers["etag"]
+    for sells, status in (((SellRow.make("cost", "nanos", 3),), 304), ((COST,), 200)):
+        site.books.change_prices(PriceChange(sells=sells), reason="r", actor="test", at=NOW)
+        site.services.policy.expire()
+        assert policy(site, **{"If-None-Match": etag}).status_code == status
+
+
+def test_rules_of_credits_are_bounded_and_those_that_hold_for_all_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("outlay.api.policy.MAX_POLICY_SELLS", 2)
+    over, rows = credit("cost", 3, valid_to=NOW), SellRates([OWN, OTHERS, COST])
+    floors = {"acme": 0, "rival": 0}
+    document = policy_document(Policy(floors=floors, sells=SellRates([OWN, over, COST])), None)
+    assert [one["id"] for one in document["sells"]] == [COST.sell_id, over.sell_id]
+    assert document["sells_cut"]
+    own = policy_document(Policy(floors=floors, sells=rows), "acme")
+    assert (len(own["sells"]), own["sells_cut"]) == (2, False)
 
 
 def test_kept_texts_are_bounded_and_follow_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:

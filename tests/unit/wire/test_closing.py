@@ -214,6 +214,16 @@ def test_chat_that_had_not_begun_has_a_role_and_a_model() -> None:
     assert end["created"] > 0
 
 
+def test_a_response_that_had_not_begun_begins_and_ends() -> None:
+    closing, _ = opened("openai responses")
+    told = [
+        json.loads(part.partition(b"data: ")[2]) for part in closing.end(1, 2).split(b"\n\n")[:-1]
+    ]
+    assert [one["type"] for one in told] == ["response.created", "response.incomplete"]
+    assert [one["sequence_number"] for one in told] == [0, 1]
+    assert [one["response"]["status"] for one in told] == ["in_progress", "incomplete"]
+
+
 def test_another_reason_stands_as_it_is() -> None:
     closing = chat({"model": "m"})
     assert chunks(closing.end(reason="stop"))[0]["choices"][0]["finish_reason"] == "stop"

@@ -7,11 +7,15 @@ from typing import Any, Final, Protocol
 from outlay.capture.guard import caught
 from outlay.capture.limits.steps import Asked
 from outlay.capture.scope import Scope
-from outlay.wire.base import Reading, Request, as_count, estimate_tokens
+from outlay.core.rates import price_speed, price_tier
+from outlay.wire.base import Reading, Request, as_count, as_dict, estimate_tokens
 
 MAX_ANSWERS: Final = 128
 """Most answers to one request that are believed."""
 
+_ANSWERS: Final = ("n", "best_of", "num_generations")
+_CONFIGS: Final = ("generationConfig", "generation_config")
+_CANDIDATES: Final = ("candidateCount", "candidate_count")
 _LOOK: Final = "retrieved"
 """Finding of a request that looks at work that was asked for before."""
 
@@ -60,9 +64,10 @@ def asked_of(scope: Scope, reader: Metered, request: Request) -> Asked:
     answers may be as long as the bound.
     """
     reading = reader.reading
-    bound = reading.max_tokens
+    bound, answers = reading.max_tokens, _answers(reader.request_body)
     if bound is not None:
-        bound *= min(max(1, as_count(reader.request_body.get("n"))), MAX_ANSWERS)
+        bound *= answers
+    tier, _ = price_tier(None, reading.tier_requested)
     return Asked(
         scope,
         reading.provider,
@@ -71,7 +76,19 @@ def asked_of(scope: Scope, reader: Metered, request: Request) -> Asked:
         input_tokens=_input_tokens(reader, request),
         streamed=reader.streamed,
         operation=reading.operation,
+        answers=answers,
+        most_input=len(request.body),
+        terms=(tier, price_speed(reading.speed), reading.host_class, reading.region_class),
     )
+
+
+def _answers(body: dict[str, Any]) -> int:
+    """Return how many answers a body asks for, in whichever dialect's word."""
+    told = [as_count(body.get(name)) for name in _ANSWERS]
+    for name in _CONFIGS:
+        config = as_dict(body.get(name))
+        told += [as_count(config.get(answers)) for answers in _CANDIDATES]
+    return min(max(1, *told), MAX_ANSWERS)
 
 
 def _input_tokens(reader: Metered, request: Request) -> int:

@@ -41,7 +41,7 @@ class Notice:
 
 Callback = Callable[[Notice], object]
 
-_callbacks: dict[str, list[Callback]] = {}
+_callbacks: dict[str, dict[object, Callback]] = {}
 
 
 def on(action: str, callback: Callback) -> Callable[[], None]:
@@ -58,18 +58,18 @@ def on(action: str, callback: Callback) -> Callable[[], None]:
     Returns:
         A function that takes the callback away again.
     """
-    if action != ANY and action not in ACTIONS:
+    if action not in (ANY, *ACTIONS):
         warn_once(f"on:{action}", "outlay: there is no action `%s`; see outlay.on", action)
         return _nothing
-    listed = _callbacks.setdefault(action, [])
+    listed = _callbacks.setdefault(action, {})
     if len(listed) >= MAX_CALLBACKS:
         warn_once(f"on:{action}:full", "outlay: more than %d callbacks", MAX_CALLBACKS)
         return _nothing
-    # Copied, never changed: another thread may be going through it.
-    _callbacks[action] = [*listed, callback]
+    own = object()  # the same function may be added twice
+    listed[own] = callback
 
     def remove() -> None:
-        _callbacks[action] = [one for one in _callbacks[action] if one is not callback]
+        listed.pop(own, None)
 
     return remove
 
@@ -81,11 +81,12 @@ def listening(action: str) -> bool:
 
 def tell(notice: Notice) -> None:
     """Call everybody who wants to hear of it."""
-    for callback in (*_callbacks.get(notice.action, ()), *_callbacks.get(ANY, ())):
-        try:
-            callback(notice)
-        except Exception as error:
-            caught("limits.callback", error)
+    for action in (notice.action, ANY):
+        for callback in list(_callbacks.get(action, {}).values()):
+            try:
+                callback(notice)
+            except Exception as error:
+                caught("limits.callback", error)
 
 
 def clear() -> None:

@@ -8,7 +8,6 @@ the call pass (and is counted): nothing of outlay breaks a call but a refusal.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -16,6 +15,7 @@ from weakref import WeakKeyDictionary
 from outlay.capture.guard import caught
 from outlay.capture.limits import runs
 from outlay.capture.limits.asking import Metered, asked_of
+from outlay.capture.limits.latch import latch
 from outlay.capture.limits.quotes import Quote, Quotes
 from outlay.capture.limits.sales import charge
 from outlay.capture.limits.steps import Admitted, Asked, Downgrade, Refused, Step, Ticket, Wait
@@ -36,6 +36,8 @@ BUSY_S: Final = 0.02
 """How often an agent's budget is asked again while calls on their way hold it."""
 LEAST_GROWTH: Final = 64
 """Tokens that a stream takes of an agent's budget at once, at least."""
+FAILED: Final = {"cost": 0, "credits": 0, "calls": 1}
+"""What a call counts for that cost nothing: its event comes, and must not pass for another's."""
 
 
 class Guest(Protocol):
@@ -176,10 +178,11 @@ class Entry:
         """Return what the attempt is thought to cost, in nano-dollars; 0: nobody knows."""
         if self._guest.rates.book is not None:
             tenant, agent = self._names()
-            with _lock:
-                self._quote = _quotes_of(self._guest.rates).of(
+            self._quote = latch.ask(
+                lambda: _quotes_of(self._guest.rates).of(
                     self._asked, tenant, agent, time.monotonic()
                 )
+            )
             self._room = self._quote.output
         if self._ticket is not None and self._ticket.estimate_nanos:
             return self._ticket.estimate_nanos
@@ -252,8 +255,10 @@ class Entry:
         reserved, self._reserved = self._reserved, None
         amounts: dict[str, int] = {}
         if reading.billed == "no":
-            if ticket is not None:
+            if ticket is not None and elsewhere:
                 ticket.void()
+            elif ticket is not None:
+                ticket.settle(FAILED)
             if reserved is not None:
                 reserved.void()
                 reserved = None
@@ -265,9 +270,9 @@ class Entry:
                 if ticket.buyer is not None:
                     charge(amounts, ticket.buyer, self._guest.rates.book, reading, at, took_us)
                 ticket.settle(amounts)
-            if self._quote is not None:
-                with _lock:
-                    _quotes_of(self._guest.rates).learn(self._quote, amounts)
+            quote = self._quote
+            if quote is not None:
+                latch.do(lambda: _quotes_of(self._guest.rates).learn(quote, amounts))
         if self._scope.run is not None:
             runs.finished(self._scope, amounts, reading.tool_keys, reserved)
 
@@ -280,10 +285,12 @@ class Entry:
         if reserved is not None:
             reserved.void(sent=False)
 
-    def fill(self, fields: dict[str, Any]) -> None:
-        """Add what limits did to an event's fields; before `settle`."""
+    def fill(self, fields: dict[str, Any], at: int = 0) -> None:
+        """Add what limits did to the fields of an event that began at a time; before `settle`."""
         ticket = self._ticket
         if ticket is not None:
+            if at:
+                ticket.begun(at)
             if ticket.hold_id:
                 fields["hold_id"] = ticket.hold_id
             if ticket.estimate_nanos:
@@ -324,7 +331,6 @@ class _Budgets:
         return self._entry.reserve()
 
 
-_lock: Final = threading.RLock()
 _kept: Final[WeakKeyDictionary[Rates, Quotes]] = WeakKeyDictionary()
 """What calls inside budgets are thought to cost, by the prices that are known."""
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from outlay.capture import forks
 from outlay.capture.guard import caught, warn_once
-from outlay.capture.limits import callbacks, rungs, streams
+from outlay.capture.limits import callbacks, ending, rungs, streams
 from outlay.capture.limits.leases import LeaseClient
 from outlay.capture.limits.lines import Line
 from outlay.capture.limits.plans import Plan, Table
@@ -33,6 +33,8 @@ from outlay.core.limits.refusal import entitlement_refusal, unreachable_refusal
 
 ROLL_US: Final = 250_000
 """How far the server's clock may be from what we think it is when a period ends."""
+PRICES_S: Final = 0.01
+"""How often a call looks whether the first prices are here."""
 FRESH_S: Final = 0.2
 """What the authority said so recently is not asked again before a call is refused."""
 
@@ -48,6 +50,7 @@ class Gate:
         *,
         kept: Path | None,
         tenant: str = "",
+        prices_come: bool = False,
     ) -> None:
         """Prepare; the lease thread starts with the first call.
 
@@ -57,7 +60,11 @@ class Gate:
             transport: to the server; the lease thread's alone.
             kept: file that keeps the policy for the next process.
             tenant: whose work is done outside any context.
+            prices_come: somebody is fetching the prices; the first calls wait for them, since
+                what stands in for them would refuse calls that fit.
         """
+        self._rates = rates
+        self._prices_come = prices_come
         self.table = Table(tenant)
         self.quotes = Quotes(rates)
         # Re-entrant: a garbage collection on top of the gate may end tickets.
@@ -72,7 +79,7 @@ class Gate:
         )
         self._patience_s = settings.limits_patience_s
         self._timeout_s = settings.limits_timeout_s
-        self._ended: deque[tuple[Held, Mapping[str, int] | None]] = deque()
+        self._ended: ending.Queue = deque()
         self._open = True
         self._admitted = self._refused = self._waited = self._unknown = self._open_failed = 0
         forks.register(self)
@@ -175,6 +182,11 @@ class Gate:
             if self._ended:
                 self._work_off()
             plan = table.plan(asked)
+            if self._prices_come and (plan.lines or plan.by_id):
+                self._prices_come = self._rates.book is None
+                if self._prices_come and now < asked.began + self._timeout_s:
+                    return Wait(PRICES_S)
+                self._prices_come = False  # they do not come: nobody else waits
             quote = self.quotes.of(asked, plan.tenant, plan.subject.agent, now, plan.buyer)
             step = self._step(asked, plan, quote, now, told)
         for notice in told:
@@ -213,7 +225,9 @@ class Gate:
             if step is not None:
                 return step
         if short:
-            step = self._short(asked, plan, short, now, told)
+            # Of the other lines, too: what is left of one must not go while another is asked for.
+            needs = [(one, amounts[one.place]) for one in lines if one.asks and not one.local]
+            step = self._short(asked, plan, short, needs, now, told)
             if step is not None:
                 return step
         holds = []
@@ -252,8 +266,8 @@ class Gate:
         return Admitted(ticket)
 
     def _short(
-        self, asked: Asked, plan: Plan, short: list[tuple[Line, int]], now: float,
-        told: list[callbacks.Notice],
+        self, asked: Asked, plan: Plan, short: list[tuple[Line, int]],
+        needs: list[tuple[Line, int]], now: float, told: list[callbacks.Notice],
     ) -> Step | None:  # fmt: skip
         """Say what happens to a call that does not fit what is held; `None`: it goes out."""
         client = self.client
@@ -269,9 +283,9 @@ class Gate:
         remote = [need for need in short if not need[0].local]
         if remote:
             if want is None or want not in client.wants:
-                want = asked.want = client.want(remote, now)
+                want = asked.want = client.want(needs, now)
             else:
-                want.needs = remote
+                want.needs = needs
             away = client.away(want.answered_at or want.since, now)
             if away and len(remote) == len(short):
                 return self._unreachable(asked, plan, remote, now, told)
@@ -318,28 +332,12 @@ class Gate:
 
     def _work_off(self) -> None:
         """Count what ended tickets used, and let others have what they held."""
-        client, table = self.client, self.table
-        freed, gives_back = False, client.give_back
-        while self._ended:
-            try:
-                ticket, amounts = self._ended.popleft()
-            except IndexError:
-                break
-            freed = True
-            if amounts is not None:
-                self.quotes.learn(ticket.quote, amounts)
-            for period, held in ticket.holds:
-                period.end(held, amounts)
-                table.touch(period.line)
-                if period.exact:
-                    client.give_back = True
-            ticket.holds = []
-            client.drop(ticket.want)
-        if not freed:
-            return
-        client.wake_all()
-        if client.idle or client.give_back != gives_back:
-            client.ring()
+        client = self.client
+        gives_back = client.give_back
+        if ending.work_off(self._ended, client, self.table, self.quotes):
+            client.wake_all()
+            if client.idle or client.give_back != gives_back:
+                client.ring()
 
 
 def _marked(ticket: Any, asked: Asked) -> Any:

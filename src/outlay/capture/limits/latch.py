@@ -53,12 +53,14 @@ class Latch:
                 self._rest()
 
     def _rest(self) -> None:
-        while self._later:
-            try:
-                self._later.popleft()()
-            except Exception as error:
-                caught("latch", error)
-        self._busy = False
+        try:
+            while self._later:
+                try:
+                    self._later.popleft()()
+                except Exception as error:
+                    caught("latch", error)
+        finally:
+            self._busy = False
 
     # -- at a fork -----------------------------------------------------------------------------
 

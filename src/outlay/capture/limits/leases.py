@@ -21,18 +21,8 @@ from outlay.capture import forks
 from outlay.capture.guard import caught, guarded, warn_once
 from outlay.capture.ids import new_id
 from outlay.capture.limits.bell import Bell
-from outlay.capture.limits.wants import (
-    ABANDONED_S,
-    Draft,
-    Want,
-    answered,
-    draft,
-    matched,
-    rest_of,
-    settled,
-    stand,
-    wanted,
-)
+from outlay.capture.limits.exchange import drafted, took
+from outlay.capture.limits.wants import Want, matched
 from outlay.capture.transport import Transport, prepare
 
 if TYPE_CHECKING:
@@ -40,8 +30,6 @@ if TYPE_CHECKING:
     from outlay.capture.limits.plans import Table
     from outlay.capture.limits.policy import PolicyKeeper
 
-MAX_DRAFTS: Final = 1000
-"""Most lines in one sync; further ones go with the next."""
 AGAIN_S: Final = (0.010, 0.050)
 """How soon the authority is asked again while calls wait for what others hold."""
 GIVE_BACK_S: Final = 0.020
@@ -102,9 +90,14 @@ class LeaseClient:
         with self._lock:
             if self._thread is not None or self._stopping:
                 return
-            self._thread = threading.Thread(target=self._run, name="outlay-limits", daemon=True)
+            thread = threading.Thread(target=self._run, name="outlay-limits", daemon=True)
+            self._thread = thread
             self.running = True
-        self._thread.start()
+        try:
+            thread.start()
+        except BaseException:
+            self._thread, self.running = None, False
+            raise
 
     def ring(self) -> None:
         """Tell the thread that there is something to do."""
@@ -201,12 +194,18 @@ class LeaseClient:
     def _fetch(self) -> None:
         if self._keeper.fetch(self._transport):
             self._took_policy()
+        elif self._table.gone:
+            warn_once(
+                "limits:gone",
+                "outlay: the server does not count all limits that it tells of for these calls: "
+                "is the key that of another tenant?",
+            )
 
     def _took_policy(self) -> None:
         policy = self._keeper.current
         if policy is not None:
             with self._lock:
-                self._table.take(policy)
+                self._table.take(policy, self.now_us())
             self.wake_all()
 
     def _rest(self) -> None:
@@ -218,10 +217,9 @@ class LeaseClient:
             return
         # Said before looking, so that no call slips in between without ringing.
         self.idle = True
-        wait = min(self._due_in(now), 0.0 if self._keeper.due else IDLE_S)
+        wait = max(0.0, min(self._due_in(now), 0.0 if self._keeper.due else IDLE_S))
         self.idle = wait >= IDLE_S
-        if wait > 0:
-            self._latch.acquire(timeout=wait)
+        self._latch.acquire(timeout=wait)
         self.idle = False
 
     def _due_in(self, now: float) -> float:
@@ -243,7 +241,7 @@ class LeaseClient:
     def _sync(self, *, closing: bool = False) -> None:
         sent_at = time.monotonic()
         with self._lock:
-            wants, drafts = self._draft(sent_at, closing=closing)
+            wants, drafts = drafted(self, self._table, sent_at, closing=closing)
         self._synced_at = sent_at
         if not drafts and not closing:
             return
@@ -279,76 +277,10 @@ class LeaseClient:
             raise ConnectionError("unreadable") from error
         self.syncs += 1
         with self._lock:
-            middle = (sent_at + time.monotonic()) / 2
-            self.offset_us = now_us - int(middle * 1e6)
+            self.offset_us = now_us - int((sent_at + time.monotonic()) / 2 * 1e6)
             self.valid_until = sent_at + ttl_s - min(1.0, ttl_s / 10)
-            self._take(drafts, answers, sent_at, closing=closing)
+            if took(self, self._table, drafts, answers, sent_at, closing=closing):
+                self._keeper.due = True
             for want in wants:
                 want.answers += 1
                 want.answered_at = sent_at
-
-    def _draft(self, now: float, *, closing: bool) -> tuple[list[Want], list[Draft]]:
-        table = self._table
-        valid = now < self.valid_until
-        if not valid:
-            # The authority may have let go of all: what is not on its way is not ours.
-            for line in list(table.lines.values()):
-                period = line.now
-                period.ceiling = min(period.ceiling, period.reported + period.flying)
-        for want in list(self.wants):  # a copy, as a garbage collection may end one meanwhile
-            if now > want.due_at + ABANDONED_S:
-                self.drop(want)
-        self.give_back = False
-        wants = list(self.wants)
-        asked = {} if closing else wanted(wants, valid)
-        lines = list(dict.fromkeys([*asked, *list(table.active)]))[:MAX_DRAFTS]
-        if len(table.active) > MAX_DRAFTS:
-            for line in lines:  # the others are first next time
-                if table.active.pop(line, 0) is None:
-                    table.active[line] = None
-        drafts = [draft(line, asked.get(line, (0, 0)), now, closing=closing) for line in lines]
-        # Last, so that their answers do not hide those of the periods that go on.
-        drafts += [rest_of(period) for period in table.ended[:MAX_DRAFTS]]
-        return wants, drafts
-
-    def _take(
-        self,
-        drafts: list[Draft],
-        answers: list[dict[str, Any] | None],
-        at: float,
-        *,
-        closing: bool,
-    ) -> None:
-        table = self._table
-        for sent, answer in zip(drafts, answers, strict=True):
-            period = sent.period
-            line = period.line
-            if answer is None or answer.get("verdict") == "gone":
-                self._gone(line)
-                continue
-            if period is not line.now:
-                period.said = (sent.reported, sent.calls)
-                if line.now.counter == str(answer["counter"]) and not closing:
-                    # It is about the period that goes on: what both were granted is in two parts.
-                    line.now.ceiling += int(answer["granted"])
-            elif not answered(sent, answer, at):
-                now = table.roll(line)
-                now.counter = str(answer["counter"])
-                now.ends_at = int(answer.get("ends_at") or 0)
-                stand(now, answer, at)
-            if not settled(line):
-                table.touch(line)
-            elif line.active:
-                line.active = False
-                table.active.pop(line, None)
-        table.ended[:] = [
-            period
-            for period in table.ended
-            if period.flying or period.said != (period.reported, period.calls)
-        ]
-
-    def _gone(self, line: Line) -> None:
-        self._keeper.due = True
-        for key, known in list(self._table.lines.items()):
-            if known is line:
-                self._table.drop(key, line)

@@ -30,14 +30,14 @@ class Period:
     __slots__ = (
         "amount", "base", "calls", "cap", "ceiling", "counter", "cut_at", "ends_at", "exact",
         "first", "flying", "held", "held_here", "line", "most", "refused", "reported", "said",
-        "seen_at", "told", "used",
+        "seen_at", "starts_at", "told", "used",
     )  # fmt: skip
 
     def __init__(self, line: Line) -> None:
         self.line = line
         self.counter = ""
-        self.ends_at = 0
-        """Microseconds UTC by the server's clock; 0: open."""
+        self.starts_at = self.ends_at = 0
+        """Microseconds UTC by the server's clock; 0: open, or not known yet."""
         self.used = self.held = 0
         self.amount = line.limit.amount
         self.cap: int | None = None
@@ -85,11 +85,12 @@ class Period:
         missing = self.spent(now) + amount - (self.amount if self.cap is None else self.cap)
         return max(0.0, missing * self.line.limit.span_us / max(1, self.amount) / 1e6)
 
-    def end(self, held: int, amounts: Mapping[str, int] | None) -> None:
-        """Count what a call used, by metric, that held an amount; `None`: it gives all back."""
-        self.flying -= held
-        if amounts is None:
-            return
+    def spans(self, at: int) -> bool:
+        """Tell whether a time, microseconds UTC, may be in this period."""
+        return self.starts_at <= at and (at < self.ends_at or not self.ends_at)
+
+    def count(self, held: int, amounts: Mapping[str, int]) -> None:
+        """Count what a call used, by metric, that held an amount."""
         self.calls += 1
         if not self.line.gauge:
             metric = METRICS[self.line.place % len(METRICS)]
@@ -178,17 +179,23 @@ class Line:
     def roll(self) -> Period:
         """Begin a new period and return the one that has ended."""
         before, self.now = self.now, Period(self)
+        self.now.starts_at = before.ends_at
         return before
 
 
 def local_line(limit: Limit, scope_key: str, amount: int, cap: int | None) -> Line:
     """Make the line of a request or a run that this process alone counts."""
     line = Line(limit, scope_key, local=True)
-    period = line.now
-    period.allow(amount, cap)
-    period.seen_at = 1.0
+    line.now.seen_at = 1.0
+    renew_local(line, limit, amount, cap)
+    return line
+
+
+def renew_local(line: Line, limit: Limit, amount: int, cap: int | None) -> None:
+    """Have a line that this process alone counts go by a limit as it is now."""
+    line.read(limit)
+    line.now.allow(amount, cap)
     if cap is None:
         line.bound = False
     else:
-        period.ceiling = cap
-    return line
+        line.now.ceiling = cap

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from outlay.capture.guard import warn_once
 from outlay.capture.limits import runs
-from outlay.capture.limits.lines import Line, Period, local_line
+from outlay.capture.limits.lines import Line, Period, local_line, renew_local
 from outlay.capture.limits.policy import CREDIT_LIMIT, Policy
 from outlay.capture.limits.sales import Buyer
 from outlay.capture.limits.steps import Asked
@@ -55,6 +55,8 @@ class Table:
         self.lines: dict[tuple[str, str], Line] = {}
         self.active: dict[Line, None] = {}
         """Lines with something on its way, to report or to give back, in order."""
+        self.gone: set[tuple[str, str]] = set()
+        """Scopes that the server does not count for this key, though the policy names them."""
         self.ended: list[Period] = []
         """Periods that are over and not yet wholly reported."""
         self._tenant = tenant
@@ -93,12 +95,19 @@ class Table:
                 found.append(self._local_line(limit, plan.subject, now_us))
         return found
 
-    def take(self, policy: Policy) -> None:
+    def take(self, policy: Policy, now_us: int) -> None:
         """Go by a new policy; what was used and is held stays."""
         self.policy = policy
+        self.gone.clear()
         self._plans.clear()
-        self._local = {key: line for key, line in self._local.items() if line.now.flying}
         known = {limit.limit_id: limit for limit in policy.limits}
+        for own, line in list(self._local.items()):
+            limit = known.get(own[0])
+            if limit is None:
+                del self._local[own]
+            else:
+                amount = amount_now(limit, policy.overrides, line.scope_key, now_us)
+                renew_local(line, limit, amount, cap_of(limit, amount))
         for key, line in list(self.lines.items()):
             limit = known.get(line.limit.limit_id)
             if line.limit is CREDIT_LIMIT:
@@ -114,6 +123,14 @@ class Table:
         self.lines.pop(key, None)
         self.active.pop(line, None)
         self._plans.clear()
+
+    def lose(self, line: Line) -> None:
+        """Forget a line that the server does not know; calls go on without it."""
+        if len(self.gone) >= MAX_LINES:
+            self.gone.clear()
+        for key in [key for key, known in self.lines.items() if known is line]:
+            self.gone.add(key)
+            self.drop(key, line)
 
     def touch(self, line: Line) -> None:
         """Have the next sync look at a line."""
@@ -149,9 +166,11 @@ class Table:
         )
         plan = Plan(tenant, subject, _denied(policy, subject, names))
         met = [limit for limit in policy.limits if matches(limit, subject)]
-        lines = [self._line(limit, scope_key(limit, subject)) for limit in met if not _own(limit)]
-        if tenant in policy.credits:
-            balance = self._line(CREDIT_LIMIT, key_text((("tenant", tenant),)))
+        scopes = [(limit, scope_key(limit, subject)) for limit in met if not _own(limit)]
+        lines = [self._line(*one) for one in scopes if (one[0].limit_id, one[1]) not in self.gone]
+        whose = key_text((("tenant", tenant),))
+        if tenant in policy.credits and (CREDIT_LIMIT.limit_id, whose) not in self.gone:
+            balance = self._line(CREDIT_LIMIT, whose)
             balance.weigh(careful=balance.careful or any(_strict(limit) for limit in met))
             lines.append(balance)
             plan.buyer = Buyer(policy.sells, tenant, subject.plan, subject.feature)
@@ -175,7 +194,8 @@ class Table:
         now_us: int,
     ) -> Line:  # fmt: skip
         subject = replace(plan.subject, **{name: key[2]})
-        if not self._made_here(scope, name):
+        known = (limit.limit_id, f"{key[1]}{key[2]}") not in self.gone
+        if known and not self._made_here(scope, name):
             return self._line(limit, scope_key(limit, subject), f"{key[1]}{key[2]}")
         if len(self._local) >= MAX_LOCAL:
             self._forget_local()

@@ -196,6 +196,8 @@ class PolicyKeeper:
             return
         part = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
         try:
+            # The spool makes its folder with the first event, which may come later.
+            part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             part.write_bytes(body)
             part.replace(self._cache)
         except OSError as error:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from outlay.capture.limits.lines import METRICS
 from outlay.capture.limits.sales import Buyer, Sale, sale_of, sample
@@ -21,10 +22,28 @@ from outlay.core.calls import Call
 from outlay.core.ceiling import UNKNOWN_OUTPUT, ceiling_nanos
 from outlay.core.limits.estimate import Estimator
 from outlay.core.prices import PriceBook
+from outlay.core.rating import UNPRICED, price_call
 from outlay.core.sell import SellRates
 
-NO_BOOK: Final = (20_000_000_000, 100_000_000_000, 0)
-"""Nano-dollars per million tokens in and out, and of a call: what dear models cost."""
+
+class CallRates(NamedTuple):
+    """What a kind of call costs, in nano-dollars; tokens by the million."""
+
+    read: int
+    wrote: int
+    flat: int
+    """Of every call."""
+    piece: int
+    """Of each answer that is not priced by tokens alone, such as a picture."""
+    most_read: int
+    """Of tokens read at worst, such as those that are written to a cache."""
+    most_wrote: int
+
+
+NO_BOOK: Final = CallRates(
+    20_000_000_000, 100_000_000_000, 0, 0, 20_000_000_000, 100_000_000_000
+)  # fmt: skip
+"""What dear models cost."""
 RATES_S: Final = 60.0
 """How long a model's rates are believed; some change with the hour."""
 MAX_RATES: Final = 4096
@@ -33,7 +52,8 @@ SAMPLE: Final = 1000
 LARGE_STEP: Final = 50_000
 """Calls of so many more tokens may have other rates."""
 STRICT_INPUT: Final = 4
-"""The input's estimate is a quarter of its bytes, and no text has more tokens than bytes."""
+"""The input's estimate is a quarter of its characters; at worst each is a token, and each byte of
+the request where its bytes are known."""
 
 _MILLION: Final = 1_000_000
 _NO_OUTPUT: Final = frozenset(("embeddings", "rerank"))
@@ -42,7 +62,9 @@ _PIECES: Final[Mapping[str, tuple[str, int]]] = {
     "speech": (units.CHARACTERS, 4096),
     "transcription": (units.AUDIO_SECONDS, 600),
 }
-"""Unit and count at worst of one call of operations that are not priced by tokens alone."""
+"""Unit and count at worst of one answer of operations that are not priced by tokens alone."""
+_DEAR_READ: Final = (units.CACHE_WRITE, units.CACHE_WRITE_5M, units.CACHE_WRITE_1H)
+_DEAR_WROTE: Final = (units.REASONING, "output_audio", "output_image")
 
 
 class Quote:
@@ -74,7 +96,7 @@ class Quotes:
         self._credits = Estimator()
         self._book: PriceBook | None = None
         self._sells: SellRates | None = None
-        self._rates: dict[tuple[str, str, str, int, str], tuple[float, tuple[int, int, int]]] = {}
+        self._rates: dict[tuple[object, ...], tuple[float, CallRates]] = {}
         self._sales: dict[tuple[object, ...], tuple[float, Sale]] = {}
 
     def of(
@@ -83,25 +105,28 @@ class Quotes:
         """Return what a call may use; its credits are 0 where nobody has a balance to pay them."""
         operation = asked.operation
         key = (tenant, agent, asked.model, operation)
-        read_rate, write_rate, flat = self._rates_of(asked, tenant, now)
         read = asked.input_tokens
-        worst_read = read * STRICT_INPUT
+        worst_read = max(read * STRICT_INPUT, asked.most_input)
+        rates = most = self._rates_of(asked, tenant, read, now)
+        if worst_read // LARGE_STEP != read // LARGE_STEP:
+            most = self._rates_of(asked, tenant, worst_read, now)
         if operation in _NO_OUTPUT:
             output = worst = 0
         else:
             worst = UNKNOWN_OUTPUT if asked.max_tokens is None else max(1, asked.max_tokens)
             output = self._tokens.guess(key, worst)
-        cost = flat + _nanos(read * read_rate + output * write_rate)
-        worst_cost = flat + _nanos(worst_read * read_rate + worst * write_rate)
+        flat = rates.flat + rates.piece * asked.answers
+        cost = flat + _nanos(read * rates.read + output * rates.wrote)
+        worst_cost = flat + _nanos(worst_read * most.most_read + worst * most.most_wrote)
+        worst_cost = max(worst_cost, cost)
         if operation in _PIECES:
-            worst_cost = max(worst_cost, cost)
             cost = self._nanos.guess(key, worst_cost)
         credit = worst_credit = 0
         sale = None
         if buyer is not None:
-            sale = self._sale_of(asked, buyer, flat, now)
-            credit = sale.micros(read, read_rate, output, write_rate)
-            worst_credit = max(credit, sale.micros(worst_read, read_rate, worst, write_rate))
+            sale = self._sale_of(asked, buyer, (rates.read, rates.wrote, flat), now)
+            credit = sale.micros(read, output)
+            worst_credit = max(credit, sale.micros(worst_read, worst))
             if operation in _PIECES:
                 credit = self._credits.guess(key, worst_credit)
         return Quote(
@@ -109,7 +134,7 @@ class Quotes:
                 cost, read + output, read, output, 1, 1, credit,
                 worst_cost, worst_read + worst, worst_read, worst, 1, 1, worst_credit,
             ),
-            key, output, worst, write_rate, buyer, sale,
+            key, output, worst, rates.wrote, buyer, sale,
         )  # fmt: skip
 
     def learn(self, quote: Quote, amounts: Mapping[str, int]) -> None:
@@ -121,7 +146,8 @@ class Quotes:
         if quote.sale is not None and quote.key[-1] in _PIECES and "credits" in amounts:
             self._credits.learn(quote.key, amounts["credits"])
 
-    def _rates_of(self, asked: Asked, tenant: str, now: float) -> tuple[int, int, int]:
+    def _rates_of(self, asked: Asked, tenant: str, read: int, now: float) -> CallRates:
+        """Return the rates of a call that reads so many tokens."""
         book = self._prices.book
         if book is None:
             return NO_BOOK
@@ -129,31 +155,33 @@ class Quotes:
             self._rates.clear()
             self._sales.clear()
             self._book = book
-        size = asked.input_tokens // LARGE_STEP
+        size = read // LARGE_STEP
         piece = asked.operation if asked.operation in _PIECES else ""
-        key = (asked.provider, asked.model, tenant if tenant in book.tenants else "", size, piece)
+        whose = tenant if tenant in book.tenants else ""
+        key = (asked.provider, asked.model, whose, size, piece, asked.terms)
         kept = self._rates.get(key)
         if kept is not None and kept[0] > now:
             return kept[1]
-        made = _made(book, asked, key[2])
+        made = _made(book, asked, whose, size * LARGE_STEP)
         if len(self._rates) >= MAX_RATES:
             self._rates.clear()
         self._rates[key] = (now + RATES_S, made)
         return made
 
-    def _sale_of(self, asked: Asked, buyer: Buyer, flat: int, now: float) -> Sale:
+    def _sale_of(self, asked: Asked, buyer: Buyer, rates: tuple[int, int, int], now: float) -> Sale:
         if buyer.sells is not self._sells:
             self._sales.clear()
             self._sells = buyer.sells
         size = asked.input_tokens // LARGE_STEP
         book, tenant = self._prices.book, buyer.tenant
         own = tenant if book is not None and tenant in book.tenants else ""
-        key = (buyer.kind, own, asked.provider, asked.model, asked.operation, size)
+        key = (buyer.kind, own, asked.provider, asked.model, asked.operation, size, asked.answers)
         kept = self._sales.get(key)
         if kept is not None and kept[0] > now:
             return kept[1]
-        usage = sample(size * LARGE_STEP, _PIECES.get(asked.operation))
-        made = sale_of(buyer, book, asked, usage, time.time_ns() // 1000, flat)
+        unit, count = _PIECES.get(asked.operation, ("", 0))
+        usage = sample(size * LARGE_STEP, (unit, count * asked.answers) if unit else None)
+        made = sale_of(buyer, book, asked, usage, time.time_ns() // 1000, rates)
         if len(self._sales) >= MAX_RATES:
             self._sales.clear()
         self._sales[key] = (now + RATES_S, made)
@@ -164,7 +192,7 @@ def more(quote: Quote, tokens: int) -> tuple[int, ...]:
     """Return what more tokens of output add to the amounts of a quote."""
     nanos = _nanos(tokens * quote.output_rate)
     sale = quote.sale
-    credit = 0 if sale is None else max(0, sale.more(tokens, quote.output_rate))
+    credit = 0 if sale is None else sale.more(tokens)
     return (nanos, tokens, 0, tokens, 0, 0, credit) + (0,) * len(METRICS)
 
 
@@ -172,24 +200,36 @@ def _nanos(scaled: int) -> int:
     return -(-scaled // _MILLION)
 
 
-def _made(book: PriceBook, asked: Asked, tenant: str) -> tuple[int, int, int]:
-    """Return the rates of a model: of a million tokens in and out, and of a call besides."""
-    at = time.time_ns() // 1000
+def _made(book: PriceBook, asked: Asked, tenant: str, size: int) -> CallRates:
+    """Return the rates of a model at so many tokens read."""
+    tier, speed, host, region = asked.terms
+    base = Call(
+        asked.provider, (asked.model,), time.time_ns() // 1000, {}, tenant=tenant,
+        tier=tier, speed=speed, host_class=host, region_class=region,
+    )  # fmt: skip
 
     def held(usage: dict[str, int]) -> int:
-        call = Call(asked.provider, (asked.model,), at, usage, tenant=tenant)
-        return ceiling_nanos(book, call)
+        return ceiling_nanos(book, replace(base, usage=usage))
 
     # Of differences, since a model may have a price for each request, too; and at the size of
     # the call, since large ones may have prices of their own.
-    read = max(SAMPLE, asked.input_tokens // LARGE_STEP * LARGE_STEP)
+    read = max(SAMPLE, size)
     once = held({units.INPUT: read})
     twice = held({units.INPUT: read + SAMPLE})
     wrote = held({units.INPUT: read, units.OUTPUT: SAMPLE})
     scale = _MILLION // SAMPLE
-    read_rate = max(0, twice - once) * scale
+
+    def most(rate: int, names: tuple[str, ...]) -> int:
+        """Return the highest of a rate and those of units that the model has a price of."""
+        for name in names:
+            usage = {units.INPUT: read, name: SAMPLE}
+            if price_call(book, replace(base, usage=usage)).price_basis != UNPRICED:
+                rate = max(rate, (held(usage) - once) * scale)
+        return rate
+
+    read_rate, write_rate = (max(0, more - once) * scale for more in (twice, wrote))
     flat = max(0, once - _nanos(read * read_rate))
-    if asked.operation in _PIECES:
-        unit, count = _PIECES[asked.operation]
-        flat += held({unit: count})
-    return read_rate, max(0, wrote - once) * scale, flat
+    unit, count = _PIECES.get(asked.operation, ("", 0))
+    piece = held({unit: count}) if unit else 0
+    dear = most(read_rate, _DEAR_READ), most(write_rate, _DEAR_WROTE)
+    return CallRates(read_rate, write_rate, flat, piece, *dear)

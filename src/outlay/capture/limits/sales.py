@@ -15,7 +15,7 @@ from outlay.core import units
 from outlay.core.calls import Call, call_of
 from outlay.core.ceiling import ceiling_nanos
 from outlay.core.limits.limit import CREDITS, MAX_AMOUNT
-from outlay.core.money import line_nanos
+from outlay.core.money import RATE_SCALE, line_nanos
 from outlay.core.prices import PriceBook
 from outlay.core.rating import UNPRICED, price_call
 from outlay.core.sell import SellRates, SellSet
@@ -57,37 +57,43 @@ class Buyer:
 class Sale:
     """What a kind of call costs in credits.
 
-    The price of a million tokens read or written, in micro-credits; where it goes `by_cost`, of a
-    million nano-dollars of what they cost us. `flat` is what every call costs, in micro-credits.
+    `read` and `wrote` are the micro-credits for a million tokens; where a rate of nano-dollars for
+    a million tokens goes with them, for a million nano-dollars of what the tokens cost us by it.
+    `flat` is what every call costs, in micro-credits.
     """
 
     read: int = 0
-    read_by_cost: bool = False
+    read_rate: int = 0
     wrote: int = 0
-    wrote_by_cost: bool = False
+    wrote_rate: int = 0
     flat: int = 0
 
-    def micros(self, read: int, read_rate: int, wrote: int, write_rate: int) -> int:
-        """Return what tokens cost, given the nano-dollars that a million of them costs us."""
-        total = self.flat
-        if self.read:
-            size = line_nanos(read, read_rate) if self.read_by_cost else read
-            total += line_nanos(size, self.read)
-        if self.wrote:
-            total += self.more(wrote, write_rate)
-        return max(0, min(total, MAX_AMOUNT))
+    def micros(self, read: int, wrote: int) -> int:
+        """Return what tokens of input and output cost."""
+        if self.read_rate:
+            read = line_nanos(read, self.read_rate)
+        if self.wrote_rate:
+            wrote = line_nanos(wrote, self.wrote_rate)
+        total = self.flat + line_nanos(read, self.read) + line_nanos(wrote, self.wrote)
+        return total if 0 <= total <= MAX_AMOUNT else max(0, min(total, MAX_AMOUNT))
 
-    def more(self, wrote: int, write_rate: int) -> int:
-        """Return what tokens of output cost."""
-        size = line_nanos(wrote, write_rate) if self.wrote_by_cost else wrote
-        return line_nanos(size, self.wrote)
+    def more(self, wrote: int) -> int:
+        """Return what tokens of output cost besides."""
+        if self.wrote_rate:
+            wrote = line_nanos(wrote, self.wrote_rate)
+        return max(0, line_nanos(wrote, self.wrote))
 
 
 NOT_SOLD: Final = Sale(flat=UNSOLD)
 
 
 def sale_of(
-    buyer: Buyer, book: PriceBook | None, asked: Asked, usage: dict[str, int], at: int, flat: int
+    buyer: Buyer,
+    book: PriceBook | None,
+    asked: Asked,
+    usage: dict[str, int],
+    at: int,
+    rates: tuple[int, int, int],
 ) -> Sale:
     """Find what a kind of call costs in credits.
 
@@ -97,7 +103,8 @@ def sale_of(
         asked: a call of this kind.
         usage: what every such call uses, tokens of input and output among it.
         at: the time of the rules, microseconds UTC.
-        flat: what such a call costs us beside its tokens, in nano-dollars.
+        rates: what such a call costs us, in nano-dollars: a million tokens read, a million written,
+            and what there is beside its tokens.
     """
     book = book or NO_BOOK
     call = Call(
@@ -108,9 +115,9 @@ def sale_of(
     rows = buyer.sells.choose(conditions_of(call, model), at=at)
     if not rows.sells(CREDITS):
         return NOT_SOLD
-    read, read_by_cost = _token(rows, units.INPUT)
-    wrote, wrote_by_cost = _token(rows, units.OUTPUT)
-    return Sale(read, read_by_cost, wrote, wrote_by_cost, _flat(rows, book, call, flat))
+    read_rate, write_rate, flat = rates
+    read, wrote = _token(rows, units.INPUT, read_rate), _token(rows, units.OUTPUT, write_rate)
+    return Sale(*read, *wrote, _flat(rows, book, call, flat))
 
 
 def sample(read: int, piece: tuple[str, int] | None) -> dict[str, int]:
@@ -152,12 +159,17 @@ def charge(
         amounts[CREDITS] = min(max(0, sold.credits_micros or 0), MAX_AMOUNT)
 
 
-def _token(rows: SellSet, unit: str) -> tuple[int, bool]:
-    own = rows.unit(unit, CREDITS)
+def _token(rows: SellSet, unit: str, rate: int) -> tuple[int, int]:
+    """Return the price of tokens, and the rate that goes with it."""
+    own, cost = rows.unit(unit, CREDITS), rows.cost(CREDITS)
     if own is not None:
-        return own.per_million, False
-    cost = rows.cost(CREDITS)
-    return (0, False) if cost is None else (cost.per_million, True)
+        return own.per_million, 0
+    if cost is None:
+        return 0, 0
+    if rate % RATE_SCALE:
+        return cost.per_million, rate
+    # The cost is not rounded, so that both make one price.
+    return rate // RATE_SCALE * cost.per_million, 0
 
 
 def _flat(rows: SellSet, book: PriceBook, call: Call, flat: int) -> int:

@@ -31,6 +31,12 @@ class Asked:
     input_tokens: int = 0
     streamed: bool = False
     operation: str = ""
+    answers: int = 1
+    """How many are asked for at once; `max_tokens` is of all of them."""
+    most_input: int = 0
+    """Bytes of the request, where they are known: its text has no more tokens than that."""
+    terms: tuple[str, str, str, str] = ("", "", "", "")
+    """What prices depend on besides the model: tier, speed, class of host and of region."""
     downgraded_from: str = ""
     """Set by `take`: the model that was asked for."""
     keep_model: bool = False
@@ -79,6 +85,13 @@ class Ticket(Protocol):
         """Tell what a stream has produced so far; false: nothing is left, cut it off.
 
         Never blocks, and costs next to nothing while the estimate lasts.
+        """
+
+    def begun(self, at: int) -> None:
+        """Say when the call's event says that it began, microseconds UTC; once, before `settle`.
+
+        What a call used counts in the period that its event falls in. Where this process does not
+        know that one, nothing is reported and there is no `hold_id`: the event counts by itself.
         """
 
     def settle(self, amounts: Mapping[str, int]) -> None:

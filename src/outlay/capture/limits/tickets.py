@@ -37,8 +37,9 @@ class Held:
     """The ticket of a call that limits know of; see `steps.Ticket`."""
 
     __slots__ = (
-        "_asked_more", "_ended", "_gate", "buyer", "covered", "cuts", "downgraded_from",
-        "estimate_nanos", "hold_id", "holds", "limit_action", "quote", "unchecked", "want",
+        "_asked_more", "_ended", "_gate", "apart", "buyer", "counts", "covered", "cuts",
+        "downgraded_from", "estimate_nanos", "hold_id", "holds", "limit_action", "quote",
+        "unchecked", "want",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,10 @@ class Held:
         self.quote = quote
         self.buyer = quote.buyer
         self.holds = holds
+        self.counts: Mapping[Period, Period] = {}
+        """Where what was held in a period counts in another, which its event falls in."""
+        self.apart = False
+        """Its event alone counts: it falls in a period that is not known here."""
         self.covered = covered
         """Tokens of output that are held for."""
         self.estimate_nanos = quote.amounts[0]
@@ -74,6 +79,15 @@ class Held:
         except Exception as error:
             caught("limits.grow", error)
             return True
+
+    def begun(self, at: int) -> None:
+        """See `steps.Ticket.begun`."""
+        others = [period for period, _ in self.holds if not period.spans(at)]
+        if others and not self._ended:
+            self.counts = {period: period.line.now for period in others}
+            self.apart = not all(now.spans(at) for now in self.counts.values())
+            if self.apart:
+                self.hold_id = ""
 
     def settle(self, amounts: Mapping[str, int]) -> None:
         """See `steps.Ticket.settle`."""
@@ -114,6 +128,9 @@ class Free:
     def grow(self, output_tokens: int) -> bool:  # noqa: ARG002 - nothing bounds it
         """Return true."""
         return True
+
+    def begun(self, at: int) -> None:
+        """Do nothing."""
 
     def settle(self, amounts: Mapping[str, int]) -> None:
         """Do nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Protocol
 
 from outlay.capture.limits.bell import Bell
@@ -65,7 +66,9 @@ async def _rest(bell: Bell | None, seconds: float) -> None:
 
 
 async def _rest_elsewhere(seconds: float) -> None:
-    """Rest in a loop of trio."""
+    """Rest in a loop of trio; one of a kind that nobody knows is held up a moment."""
     trio = sys.modules.get("trio")
     if trio is not None:
         await trio.sleep(seconds)
+    else:
+        time.sleep(min(seconds, POLL_S))  # noqa: ASYNC251 - better than to spin

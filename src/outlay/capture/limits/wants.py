@@ -69,26 +69,32 @@ def wanted(wants: Iterable[Want], valid: bool) -> dict[Line, tuple[int, int]]:
     """Return what waiting calls need of each line: what to ask for now, and what later ones need.
 
     Asked for now is as much as may be there, in the order of the calls, and at least the first
-    one's need: the authority grants a need as a whole or not at all.
+    one's need: the authority grants a need as a whole or not at all. A call asks of all its lines
+    or of none, so that nobody holds much of one for calls that another line holds up.
     """
     found: dict[Line, tuple[int, int]] = {}
     for want in wants:
+        fits = all(_has_room(line, found.get(line), need, valid) for line, need in want.needs)
         for line, amount in want.needs:
             now, later = found.get(line, (0, 0))
-            period = line.now
-            room = period.most
-            if period.cap is not None and period.seen_at and valid:
-                used = 0 if line.gauge else period.used + period.reported - period.base
-                others = max(0, period.held - period.held_here)
-                room = min(room, period.cap - used - others - period.flying)
-            elif not period.seen_at:
-                room = 0
-            if not now or (not later and now + amount <= room):
-                now += amount
-            else:
-                later += amount
-            found[line] = (now, later)
+            found[line] = (now + amount, later) if fits else (now, later + amount)
     return found
+
+
+def _has_room(line: Line, asked: tuple[int, int] | None, amount: int, valid: bool) -> bool:
+    """Tell whether a line may have an amount besides what earlier calls ask of it."""
+    now, later = asked or (0, 0)
+    if not now:
+        return True
+    period = line.now
+    room = period.most
+    if period.cap is not None and period.seen_at and valid:
+        used = 0 if line.gauge else period.used + period.reported - period.base
+        others = max(0, period.held - period.held_here)
+        room = min(room, period.cap - used - others - period.flying)
+    elif not period.seen_at:
+        room = 0
+    return not later and now + amount <= room
 
 
 def draft(line: Line, asked: tuple[int, int], now: float, *, closing: bool) -> Draft:
@@ -100,7 +106,8 @@ def draft(line: Line, asked: tuple[int, int], now: float, *, closing: bool) -> D
     line.taken = 0
     need, later = asked
     free = line.free() if line.bound else 0
-    rate = line.load / LOAD_S
+    # Who has taken nothing for so long may have come to an end: others could be waiting.
+    rate = line.load / LOAD_S if now - line.used_at < KEPT_S else 0.0
     idle = closing or (now - line.used_at >= IDLE_S and not need)
     near = idle or period.exact
     # Near the limit all is asked for anew, as a whole: the parts of a call that some processes
@@ -158,6 +165,7 @@ def stand(
     """Take how a counter stands, given what was reported and asked for of it."""
     granted = int(answer["granted"])
     cap, verdict = answer.get("cap"), answer.get("verdict")
+    period.starts_at = int(answer.get("starts_at") or 0)
     period.refused = need if verdict == "over" and need else NEVER
     # A tenant's key is not told all that is used, so that what fits has to be found by trying.
     period.most = max(1, need // 2) if need and verdict != "ok" else NEVER

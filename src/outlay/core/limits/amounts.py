@@ -1,7 +1,7 @@
 """What a call or an event counts for, by metric.
 
 Owns the meaning of the metrics: `tokens` are all that the model read and produced, cached and
-reasoning ones included; `calls` are attempts that reached a provider.
+reasoning ones included; `calls` are attempts that were made, those that failed too.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ from outlay.core.limits.holds import Counter, Meter
 
 ROLLING_BUCKETS: Final = 60
 """A rolling window forgets in steps of this part of its length, never too early."""
+STEP_BACK_US: Final = 10_000_000
+"""How far clocks of servers may differ; one that is further behind was set back."""
 
 
 def forget(counter: Counter, at: int) -> None:
@@ -33,6 +35,12 @@ def forget(counter: Counter, at: int) -> None:
                 counter.used -= counter.buckets.pop(start)
                 counter.changed = True
         counter.as_of = max(counter.as_of, at)
+
+
+def wind_back(counter: Counter, now: int) -> None:
+    """Go by a clock that was set back: else nothing would count or leak until it is there again."""
+    if counter.as_of - now > STEP_BACK_US:
+        counter.as_of, counter.changed = now, True
 
 
 def change_meter(counter: Counter, meter: Meter, at: int) -> None:

@@ -14,10 +14,10 @@ Times are microseconds UTC, amounts are in the unit of the limit's metric.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from outlay.core.limits.counting import change_meter, count_late, forget, into_buckets
+from outlay.core.limits.counting import change_meter, count_late, forget, into_buckets, wind_back
 from outlay.core.limits.holds import (
     Booking,
     Counter,
@@ -40,7 +40,7 @@ from outlay.core.limits.holds import (
     Void,
     Want,
 )  # fmt: skip
-from outlay.core.limits.lines import line_of, need_of, stand_of
+from outlay.core.limits.lines import line_of, need_of, stand_of, stands
 
 LEASE_SHARE: Final = 4
 """A lease takes at most one part in so many of what is free, so that it shrinks near the cap."""
@@ -94,7 +94,7 @@ class Desk:
         self.holds[op.hold_id] = hold
         for need in op.needs:
             self._grant(hold, need, op.at)
-        return Outcome("ok", self._stands(need.key for need in op.needs))
+        return Outcome("ok", stands(self.counters, (need.key for need in op.needs)))
 
     def _extend(self, op: Extend) -> Outcome:
         hold = self.holds.get(op.hold_id)
@@ -110,7 +110,7 @@ class Desk:
             self._grant(hold, need, op.at)
         hold.expires_at = max(hold.expires_at, op.expires_at)
         hold.changed = True
-        return Outcome("ok", self._stands(need.key for need in needs))
+        return Outcome("ok", stands(self.counters, (need.key for need in needs)))
 
     def _settle(self, op: Settle) -> Outcome:
         hold = self.holds.get(op.hold_id)
@@ -122,6 +122,7 @@ class Desk:
             return Outcome("already" if same else "conflict", late=hold.late)
         late = hold.state != "open"
         for line in hold.lines.values():
+            wind_back(self.counters[line.key.counter_id], op.at)
             self._change(hold, line, op.at, reported=op.amounts.get(line.metric, 0), calls=1)
         self._end(hold, "settled")
         hold.actual_nanos = actual
@@ -217,12 +218,12 @@ class Desk:
             if posted.meter.kind == "gauge":
                 continue
             if posted.create or posted.key.counter_id in self.counters:
-                counter = self._counter(posted.key, posted.meter, posted.at)
-                charged, short = self._count(counter, posted.amount, posted.at)
+                counter = self._counter(posted.key, posted.meter, posted.at, event=True)
+                forgiven = min(counter.short, max(0, -posted.amount))
+                charged, short = self._count(counter, posted.amount + forgiven, posted.at)
                 counter.folded += charged
-                if counter.hard and (charged or short):
-                    booking = Booking(posted.key.counter_id, op.hold_id, charged, short, posted.at)
-                    self.bookings.append(booking)
+                counter.short += short - forgiven
+                self._book(counter, op.hold_id, charged, short - forgiven, posted.at)
         return Outcome("ok")
 
     # the arithmetic
@@ -243,12 +244,15 @@ class Desk:
             stands.append(Stand(need.key, counter.used, counter.held, verdict))
         return None if worst == "ok" else Outcome(worst, tuple(stands))
 
-    def _counter(self, key: CounterKey, meter: Meter, at: int) -> Counter:
+    def _counter(self, key: CounterKey, meter: Meter, at: int, *, event: bool = False) -> Counter:
+        """Return a counter as of a time: that of an event, or else the clock's."""
         counter = self.counters.get(key.counter_id)
         if counter is None:
             counter = self.counters[key.counter_id] = Counter(key, meter, as_of=at, changed=True)
         elif counter.meter != meter:
             change_meter(counter, meter, at)
+        if not event:
+            wind_back(counter, at)
         forget(counter, at)
         return counter
 
@@ -308,8 +312,11 @@ class Desk:
         short -= forgiven
         line.booked += charged
         line.short += short
+        self._book(counter, hold.hold_id, charged, short, at)
+
+    def _book(self, counter: Counter, hold_id: str, charged: int, short: int, at: int) -> None:
         if counter.hard and (charged or short):
-            booking = Booking(line.key.counter_id, hold.hold_id, charged, short, at)
+            booking = Booking(counter.key.counter_id, hold_id, charged, short, at)
             self.bookings.append(booking)
 
     def _count(self, counter: Counter, amount: int, at: int) -> tuple[int, int]:
@@ -339,9 +346,5 @@ class Desk:
         hold.state = state
         hold.changed = True
 
-    def _stands(self, keys: Iterable[CounterKey]) -> tuple[Stand, ...]:
-        counters = (self.counters[key.counter_id] for key in keys)
-        return tuple(Stand(c.key, c.used, c.held) for c in counters)
-
     def _stands_of(self, hold: Hold) -> tuple[Stand, ...]:
-        return self._stands(line.key for line in hold.lines.values())
+        return stands(self.counters, (line.key for line in hold.lines.values()))

@@ -47,7 +47,8 @@ class Counter:
     """What one scope of a limit has used and holds in a period.
 
     `folded` is the part of `used` that no line tells of (any more). `hard` marks a balance: then
-    `used` is the balance below zero, and never passes `ceiling`.
+    `used` is the balance below zero, and never passes `ceiling`; `short` could not be charged, and
+    no line tells of it (any more).
     """
 
     key: CounterKey
@@ -59,6 +60,7 @@ class Counter:
     buckets: dict[int, int] = field(default_factory=dict)
     hard: bool = False
     ceiling: int = 0
+    short: int = 0
     changed: bool = False
 
 

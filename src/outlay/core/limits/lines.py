@@ -46,3 +46,9 @@ def stand_of(lease: Hold, counters: Mapping[str, Counter], want: Want) -> Stand:
         return Stand(key, 0, 0)
     granted = line.held() if lease.state == "open" else 0
     return Stand(key, counter.used, counter.held, granted=granted)
+
+
+def stands(counters: Mapping[str, Counter], keys: Iterable[CounterKey]) -> tuple[Stand, ...]:
+    """Return how counters stand."""
+    found = (counters[key.counter_id] for key in keys)
+    return tuple(Stand(one.key, one.used, one.held) for one in found)

@@ -6,7 +6,7 @@ Works inside the transaction of the batch, beside the counters of limits.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -34,7 +34,16 @@ def as_counter(account: Account) -> Counter:
         held=account.held,
         hard=True,
         ceiling=-account.floor,
+        short=account.loose,
     )
+
+
+def loosen(connection: sa.Connection, short: Mapping[str, int]) -> None:
+    """Take shortfalls, by counter id, over from lines that are about to be dropped."""
+    rows = ACCOUNT_ROWS.select(connection, lock=True, counter_id=short)
+    accounts = [account_of(row) for row in rows]
+    changes = [(one.tenant, one.loose + short[one.counter_id]) for one in accounts]
+    ACCOUNT_ROWS.update(connection, ("loose",), changes)
 
 
 def save(
@@ -68,7 +77,7 @@ def save(
     ledger.look_up([(accounts[counter_id].tenant, hold_id) for counter_id, hold_id in back])
     for name, (amount, short, at) in groups:
         account = accounts[name[0]]
-        account.held = balances[name[0]].held
+        account.held, account.loose = balances[name[0]].held, balances[name[0]].short
         if name in back:
             ledger.correct(account, -amount, short, Why("reversal", name[1], at))
         elif amount or short:

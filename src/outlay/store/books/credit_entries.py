@@ -48,7 +48,7 @@ _ENTRY_ROWS: Final = Bulk(
 )
 _ACCOUNT_CHANGES: Final = (
     "posted", "held", "floor", "shortfall", "version", "txs", "grants", "enforce", "top_up_below",
-    "top_up_amount", "top_up_url", "top_up_asked_at",
+    "top_up_amount", "top_up_url", "top_up_asked_at", "loose",
 )  # fmt: skip
 
 

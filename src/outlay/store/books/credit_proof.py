@@ -207,8 +207,12 @@ def _grants(account: Account, grants: Sequence[GrantRow], replay: _Replay) -> It
 
 
 def _held(connection: sa.Connection, accounts: Any) -> Iterator[str]:
-    held = hold_rows.held_by_counter(connection)
+    held, short = hold_rows.held_and_short(connection)
     for account in accounts:
         lines = held.get(account.counter_id, 0)
         if lines != account.held:
             yield f"{account.tenant}: {account.held} are held, and open holds hold {lines}"
+        told = short.get(account.counter_id, 0) + account.loose
+        if told != account.shortfall:
+            name, short_of = account.tenant, account.shortfall
+            yield f"{name}: its shortfall is {short_of}, and lines make it {told}"

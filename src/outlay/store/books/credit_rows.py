@@ -49,6 +49,7 @@ class Account:
     top_up_url: str = ""
     top_up_asked_at: int | None = None
     opened_at: int = 0
+    loose: int = 0
 
     @property
     def available(self) -> int:

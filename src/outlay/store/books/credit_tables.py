@@ -54,13 +54,15 @@ CREDIT_ACCOUNTS: Final = Table(
     Column("top_up_url", Text, nullable=False),
     Column("top_up_asked_at", BigInteger),
     Column("opened_at", BigInteger, nullable=False),
+    Column("loose", BigInteger, nullable=False),
     CheckConstraint("posted - held >= floor", name=FLOOR_CHECK),
     CheckConstraint("held >= 0", name="ck_credit_accounts_held"),
     CheckConstraint("floor <= 0", name="ck_credit_accounts_floor_sign"),
     # A charge rewrites the row in its page: there is room for it, and no index on what changes.
     postgresql_with=BUSY_PAGES,
 )
-"""`version` numbers a tenant's entries, `txs` its transactions, `grants` its grants."""
+"""`version` numbers a tenant's entries, `txs` its transactions, `grants` its grants. `loose` is the
+part of `shortfall` that no line of a hold tells of."""
 
 CREDIT_GRANTS: Final = Table(
     "credit_grants",

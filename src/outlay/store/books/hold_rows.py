@@ -7,6 +7,7 @@ counter was forgotten is left out. A balance of credits comes from the credits' 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -215,14 +216,14 @@ def credit_counters(
     return credit_accounts.load(connection, counter_ids, lock=lock)
 
 
-def held_by_counter(connection: sa.Connection) -> dict[str, int]:
-    """Return what the lines of open holds and leases hold, by counter id."""
-    held: dict[str, int] = {}
+def held_and_short(connection: sa.Connection) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Return what open holds and leases hold, and what lines could not charge, by counter id."""
+    held: defaultdict[str, int] = defaultdict(int)
+    short: defaultdict[str, int] = defaultdict(int)
     for line, is_open in every_line(connection):
-        if is_open:
-            counter_id = line.key.counter_id
-            held[counter_id] = held.get(counter_id, 0) + line.held()
-    return held
+        held[line.key.counter_id] += line.held() if is_open else 0
+        short[line.key.counter_id] += line.short
+    return held, short
 
 
 def every_line(connection: sa.Connection) -> Iterator[tuple[Line, bool]]:

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from outlay.core.limits.counting import forget
+from outlay.store.books import credit_accounts
 from outlay.store.books.hold_rows import (
     COUNTER_CHANGES,
     COUNTER_ROWS,
@@ -45,13 +46,17 @@ def forget_holds(connection: sa.Connection, *, before: int, limit: int) -> int:
         if row[3] != "open" and row[11] < before
     ]
     booked: defaultdict[str, int] = defaultdict(int)
+    short: defaultdict[str, int] = defaultdict(int)
     leases = [row[0] for row in rows if row[2]]
     for row in rows:
         if not row[2]:
             for stored in lines_of(row):
-                booked[stored[0]] += stored_line(stored[0], stored).booked
-    for line in LINE_ROWS.select(connection, owner=leases):
-        booked[line[1]] += line[10]
+                line = stored_line(stored[0], stored)
+                booked[stored[0]] += line.booked
+                short[stored[0]] += line.short
+    for lease_line in LINE_ROWS.select(connection, owner=leases):
+        booked[lease_line[1]] += lease_line[10]
+        short[lease_line[1]] += lease_line[11]
     own = [counter_id for counter_id in booked if not is_credit(counter_id)]
     changes = []
     for row in COUNTER_ROWS.select(connection, lock=True, counter_id=own):
@@ -59,6 +64,7 @@ def forget_holds(connection: sa.Connection, *, before: int, limit: int) -> int:
         counter.folded += booked[row[0]]
         changes.append((row[0], *counter_changes(counter, row[-1])))
     COUNTER_ROWS.update(connection, COUNTER_CHANGES, changes)
+    credit_accounts.loosen(connection, {one: lost for one, lost in short.items() if lost})
     LINE_ROWS.delete(connection, owner=leases)
     return HOLD_ROWS.delete(connection, hold_id=[row[0] for row in rows])
 

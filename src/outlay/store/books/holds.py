@@ -244,17 +244,18 @@ def _bounded(limit: int) -> int:
 
 
 def _add_seeds(connection: sa.Connection, seeds: Sequence[Seed], at: int) -> None:
-    known = {seed.key.counter_id: seed for seed in seeds}
+    by_counter: dict[str, list[Seed]] = {}
+    for seed in seeds:
+        by_counter.setdefault(seed.key.counter_id, []).append(seed)
     found = {
         row[0]: counter_of(row)
-        for row in COUNTER_ROWS.select(connection, lock=True, counter_id=known)
+        for row in COUNTER_ROWS.select(connection, lock=True, counter_id=by_counter)
     }
     changes, new = [], []
-    for counter_id in sorted(known):
-        counter = found.get(counter_id, Counter(known[counter_id].key, known[counter_id].meter))
-        for seed in seeds:
-            if seed.key.counter_id == counter_id:
-                _add_seed(counter, seed)
+    for counter_id, own in sorted(by_counter.items()):
+        counter = found.get(counter_id, Counter(own[0].key, own[0].meter))
+        for seed in own:
+            _add_seed(counter, seed)
         if counter_id in found:
             changes.append((counter_id, *counter_changes(counter, at)))
         else:

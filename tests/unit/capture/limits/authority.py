@@ -25,8 +25,9 @@ from outlay.capture.transport import Reply, Transport
 from outlay.config import Settings
 from outlay.core.limits.desk import Desk
 from outlay.core.limits.document import read_limit
-from outlay.core.limits.holds import Expire, Sync
+from outlay.core.limits.holds import Expire, Line, Post, PostLine, Sync
 from outlay.core.limits.limit import Entitlement
+from outlay.core.limits.period import counter_key
 from outlay.core.prices import ModelRow, PriceBook, RateRow
 
 DOLLAR = 1_000_000_000
@@ -51,6 +52,8 @@ class Authority:
         self.down = False
         self.delay_s = 0.0
         self.lose_answers = False
+        self.key_of: str | None = None
+        """The tenant that the guest's key is bound to."""
         self.ahead_us = 0
         """How far the server's clock is ahead of ours."""
         self._lock = threading.Lock()
@@ -82,7 +85,7 @@ class Authority:
         self.syncs.append(json.loads(body))
         at = self.now()
         self.expire(at)
-        wants = Wants(self.policy, cast("Any", _Caller()), at)
+        wants = Wants(self.policy, cast("Any", _Caller(self.key_of)), at)
         wants.take(said.lines)
         op = Sync(said.owner, tuple(wants.wants), at, at + int(self.ttl_s * 1e6), said.closing)
         stands = self.desk.apply(op).stands
@@ -98,6 +101,19 @@ class Authority:
     def expire(self, at: int) -> None:
         for hold_id in list(self.desk.holds):
             self.desk.apply(Expire(hold_id, at))
+
+    def event(self, hold_id: str, amount: int, at: int = 0) -> None:
+        """Have the event of a call of `acme` counted, which began at a time."""
+        with self._lock:
+            for limit in self.policy.limits:
+                key = counter_key(limit, '[["tenant","acme"]]', at or self.now())
+                line = PostLine(key, limit.metric, amount, 1, at or self.now())
+                self.desk.apply(Post(hold_id, (line,)))
+
+    def lease(self, owner: str) -> list[Line]:
+        """Return the lines of a process's lease."""
+        with self._lock:
+            return list(self.desk.holds[owner].lines.values())
 
     @property
     def used(self) -> int:
@@ -153,6 +169,7 @@ def gate(
     kept: Path | None = None,
     priced: bool = True,
     tenant: str = "",
+    prices_come: bool = False,
     **settings: Any,
 ) -> Gate:
     """Return a gate that speaks to an authority in memory."""
@@ -161,7 +178,10 @@ def gate(
     } | settings  # fmt: skip
     rates = Rates(None)
     rates.book = book() if priced else None
-    return Gate(Settings(**values), rates, authority.transport(), kept=kept, tenant=tenant)
+    return Gate(
+        Settings(**values), rates, authority.transport(), kept=kept, tenant=tenant,
+        prices_come=prices_come,
+    )  # fmt: skip
 
 
 class Gates(list[Gate]):

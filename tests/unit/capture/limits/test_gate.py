@@ -6,11 +6,14 @@ import asyncio
 import gc
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from outlay.capture import guard
+from outlay.capture.limits import exchange
+from outlay.capture.limits.entering import FAILED
 from outlay.capture.limits.steps import Admitted, Refused
 from outlay.capture.limits.waiting import admit, admit_async
 from tests.unit.capture.limits.authority import (
@@ -20,6 +23,7 @@ from tests.unit.capture.limits.authority import (
     Gates,
     admitted,
     ask,
+    book,
     entitled,
     month,
     refused,
@@ -458,3 +462,169 @@ def test_a_failure_of_the_gate_itself_lets_the_call_pass(make: Gates) -> None:
     until(lambda: isinstance(admit(door, ask()), Admitted))
     assert guard.counts()["limits.enter"] >= 1
     guard.reset()
+
+
+def test_events_of_calls_that_failed_do_not_stand_for_what_others_used(make: Gates) -> None:
+    authority = Authority(month())
+    door = make(authority)
+    for _ in range(5):
+        admitted(door).settle(FAILED)
+    until(lambda: [one.calls for one in authority.lease(door.client.owner)] == [5])
+    for _ in range(5):
+        authority.event(door.client.owner, 0)
+    admitted(door).settle(SPENT)
+    until(lambda: authority.used == CENT)
+    authority.event(door.client.owner, CENT)
+    assert authority.used == CENT
+
+
+def test_the_first_calls_wait_for_the_prices_instead_of_being_refused(make: Gates) -> None:
+    door = make(Authority(month("0.05")), priced=False, prices_come=True)
+    timer = threading.Timer(0.1, setattr, (door._rates, "book", book()))
+    timer.start()
+    assert admitted(door).estimate_nanos == CENT
+    timer.join()
+
+
+def test_calls_do_not_wait_longer_for_prices_than_for_the_authority(make: Gates) -> None:
+    door = make(
+        Authority(month("0.05")), priced=False, prices_come=True, limits_timeout_s=0.2,
+        limits_patience_s=0.0,
+    )  # fmt: skip
+    began = time.monotonic()
+    refused(door)
+    assert 0.2 <= time.monotonic() - began < 1.5
+    began = time.monotonic()
+    refused(door)  # they did not come: nobody waits for them again
+    assert time.monotonic() - began < 0.2
+
+
+def test_calls_that_no_limit_selects_do_not_wait_for_prices(make: Gates) -> None:
+    door = make(
+        Authority(month(scope={"tenant": "other"})), priced=False, prices_come=True,
+        limits_timeout_s=5.0,
+    )  # fmt: skip
+    began = time.monotonic()
+    admitted(door)
+    assert time.monotonic() - began < 2.0
+
+
+def test_the_policy_is_kept_where_no_folder_is_yet(make: Gates, tmp_path: Path) -> None:
+    place = tmp_path / "new" / "limits.json"
+    door = make(Authority(month()), kept=place)
+    admitted(door)
+    until(place.exists)
+
+
+@pytest.mark.parametrize("skew_s", [-2, 2])
+def test_a_call_whose_event_falls_in_another_period_counts_once(make: Gates, skew_s: int) -> None:
+    authority = Authority(month("1.00", window="hour"))
+    door = make(authority)
+    admitted(door).settle(SPENT)
+    until(lambda: authority.used == CENT)
+    ticket = admitted(door)
+    (period,) = (period for period, _ in ticket.holds)
+    edge = period.ends_at if skew_s > 0 else period.starts_at - 1
+    ticket.begun(edge)
+    assert ticket.hold_id == ""
+    ticket.settle(SPENT)
+    syncs = len(authority.syncs)
+    until(lambda: len(authority.syncs) >= syncs + 2)
+    authority.event("", CENT, edge)
+    assert authority.used == 2 * CENT
+    assert period.calls == 1
+
+
+def test_a_call_that_is_held_in_one_period_and_begins_in_the_next_counts_there(
+    make: Gates,
+) -> None:
+    authority = Authority(month("1.00", window="hour"))
+    door = make(authority)
+    ticket = admitted(door)
+    (held,) = (period for period, _ in ticket.holds)
+    authority.ahead_us = 3_600_000_000
+    until(lambda: len(authority.desk.counters) == 2)
+    until(lambda: held.line.now.ends_at)
+    ticket.begun(held.ends_at)
+    assert ticket.hold_id == door.client.owner
+    ticket.settle(SPENT)
+    until(lambda: authority.used == CENT)
+    assert (held.calls, held.flying, held.line.now.calls) == (0, 0, 1)
+
+
+def test_a_call_counts_in_its_own_period_from_its_first_to_its_last_microsecond(
+    make: Gates,
+) -> None:
+    authority = Authority(month("1.00", window="hour"))
+    door = make(authority)
+    until(lambda: admitted(door).holds[0][0].ends_at)
+    for place in ("starts_at", "ends_at"):
+        ticket = admitted(door)
+        (period,) = (period for period, _ in ticket.holds)
+        ticket.begun(getattr(period, place) - (place == "ends_at"))
+        assert (ticket.hold_id, ticket.counts) == (door.client.owner, {})
+        ticket.void()
+
+
+def test_a_thread_that_cannot_start_holds_no_call_up_and_is_tried_again(
+    make: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(month())
+    door = make(authority)
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        began = time.monotonic()
+        for _ in range(3):
+            assert isinstance(admit(door, ask()), Admitted)
+        assert time.monotonic() - began < 0.3
+    assert guard.counts() == {"limits.enter": 3}
+    guard.reset()
+    assert admitted(door).hold_id == door.client.owner
+
+
+def test_what_is_left_of_a_period_whose_limit_is_gone_is_not_told_for_ever(make: Gates) -> None:
+    authority = Authority(month("1.00", window="hour"))
+    door = make(authority)
+    late = admitted(door)
+    authority.ahead_us = 3_600_000_000
+    until(lambda: door.table.ended)
+    authority.change()
+    until(lambda: door.table.policy is not None and not door.table.policy.limits)
+    late.settle(SPENT)
+    until(lambda: not door.table.ended)
+    syncs = len(authority.syncs)
+    time.sleep(0.3)
+    assert len(authority.syncs) == syncs
+
+
+def test_a_scope_that_the_key_may_not_ask_about_holds_no_call_up(
+    make: Gates, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(month("1.00"))
+    authority.key_of = "acme"
+    door = make(authority, limits_patience_s=5.0)
+    began = time.monotonic()
+    for _ in range(3):
+        ticket = admitted(door, where=scope(tenant_id="other"))
+        assert ticket.hold_id == ""
+        ticket.settle(SPENT)
+    assert time.monotonic() - began < 1.0
+    assert admitted(door).hold_id == door.client.owner
+    until(lambda: "another tenant" in caplog.text)
+
+
+@pytest.mark.parametrize("tenants", [2, 3, 7])
+def test_more_lines_than_a_sync_may_have_go_with_the_next(
+    make: Gates, monkeypatch: pytest.MonkeyPatch, tenants: int
+) -> None:
+    monkeypatch.setattr(exchange, "MAX_DRAFTS", 2)
+    authority = Authority(month("1.00"))
+    door = make(authority)
+    for number in range(tenants):
+        admitted(door, where=scope(tenant_id=f"t{number}")).settle(SPENT)
+    until(lambda: authority.used == tenants * CENT)
+    assert max(len(sync["lines"]) for sync in authority.syncs) == 2

@@ -70,6 +70,7 @@ def test_a_sync_that_tells_of_another_revision_makes_it_due() -> None:
 
 
 def test_a_folder_that_cannot_be_written_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "no").write_text("a file")
     keeper = PolicyKeeper(tmp_path / "no" / "limits.json")
     assert keeper.fetch(Authority(month()).transport())
     assert guard.counts() == {"limits.policy.keep": 1}

@@ -89,13 +89,18 @@ def test_a_price_for_each_request_is_added_once() -> None:
     assert amounts(made, tokens=1000, read=0)["cost"] == 2 * CENT
 
 
-def test_a_long_prompt_has_the_prices_of_long_prompts() -> None:
-    rates = [
+def long_prices() -> PriceBook:
+    """Return a book in which long prompts cost twice as much to read."""
+    rates = (
         RateRow.make("openai", "m", "input", 100 * CENT),
         RateRow.make("openai", "m", "input", 200 * CENT, min_context=200_000),
         RateRow.make("openai", "m", "output", 1000 * CENT),
-    ]
-    made = quotes(PriceBook((ModelRow("openai", "m", '{"equals":"m"}'),), tuple(rates)))
+    )
+    return PriceBook((ModelRow("openai", "m", '{"equals":"m"}'),), rates)
+
+
+def test_a_long_prompt_has_the_prices_of_long_prompts() -> None:
+    made = quotes(long_prices())
     assert amounts(made, tokens=1, read=100_000)["cost"] == pytest.approx(10 * CENT, rel=0.01)
     assert amounts(made, tokens=1, read=400_000)["cost"] == pytest.approx(80 * CENT, rel=0.01)
 
@@ -115,3 +120,42 @@ def test_more_output_adds_to_cost_and_tokens_and_not_to_the_worst_case() -> None
     found = more(quote, 100)
     assert found[:4] == (CENT // 10, 100, 0, 100)
     assert not any(found[4:])
+
+
+def test_the_terms_of_a_call_have_their_own_prices() -> None:
+    rates = [
+        RateRow.make("openai", "m", "output", 1000 * CENT),
+        RateRow.make("openai", "m", "output", 2000 * CENT, tier="priority"),
+        RateRow.make("openai", "m", "input", 100 * CENT),
+    ]
+    made = quotes(PriceBook((ModelRow("openai", "m", '{"equals":"m"}'),), tuple(rates)))
+    assert amounts(made)["cost"] == CENT
+    assert amounts(made, terms=("priority", "", "", ""))["cost"] == 2 * CENT
+
+
+def test_the_worst_case_reads_at_the_dearest_of_the_models_own_prices() -> None:
+    rates = [
+        RateRow.make("openai", "m", "input", 100 * CENT),
+        RateRow.make("openai", "m", "input_cache_write_1h", 200 * CENT),
+        RateRow.make("openai", "m", "output", 1000 * CENT),
+        RateRow.make("openai", "m", "output_audio", 3000 * CENT),
+    ]
+    made = quotes(PriceBook((ModelRow("openai", "m", '{"equals":"m"}'),), tuple(rates)))
+    found = amounts(made, tokens=1000, read=1000, most_input=10_000)
+    assert found["cost"] == CENT + CENT // 10
+    assert found["worst_input_tokens"] == 10_000
+    assert found["worst_cost"] == 3 * CENT + 2 * CENT
+
+
+def test_the_worst_case_of_a_call_that_may_be_long_has_the_prices_of_long_ones() -> None:
+    made = quotes(long_prices())
+    found = amounts(made, tokens=1, read=75_000)
+    assert found["cost"] == pytest.approx(7.5 * CENT, rel=0.01)
+    assert found["worst_cost"] == pytest.approx(60 * CENT, rel=0.01)
+
+
+@pytest.mark.parametrize("answers", [1, 4])
+def test_every_picture_is_held_for(answers: int) -> None:
+    asked = ask(model="drawer")
+    asked.operation, asked.max_tokens, asked.answers = "image", 1, answers
+    assert quotes(book()).of(asked, "", "", 0.0).amounts[0] >= answers * 50 * CENT

@@ -189,3 +189,24 @@ def test_a_run_deep_in_a_tree_of_a_thousand_agents_is_still_held() -> None:
         for leave in reversed(deep):
             leave()
         assert state().left_nanos == 0
+
+
+def test_what_is_left_for_later_is_done_though_a_signal_breaks_in() -> None:
+    from outlay.capture.limits.latch import Latch
+
+    latch = Latch()
+    done: list[int] = []
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        latch.do(interrupted)
+        latch.do(lambda: done.append(1))
+
+    with pytest.raises(KeyboardInterrupt):
+        latch.do(work)
+    latch.do(lambda: done.append(2))
+    assert sorted(done) == [1, 2]
+    latch.do(lambda: done.append(3))
+    assert done[-1] == 3

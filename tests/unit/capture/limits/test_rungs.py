@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from outlay.capture import guard
+from outlay.capture.limits import callbacks
 from outlay.capture.limits.callbacks import Notice, on
 from outlay.capture.limits.steps import Admitted, Downgrade
 from outlay.capture.limits.waiting import admit
@@ -194,6 +195,24 @@ def test_a_callback_that_fails_breaks_nothing_and_can_be_taken_away(make: Gates)
     refused(door, tokens=20_000)
     assert guard.counts() == {"limits.callback": 1}
     guard.reset()
+
+
+def test_a_callback_is_taken_away_by_whoever_added_it_whatever_came_in_between() -> None:
+    heard: list[Notice] = []
+    first, second = on("warn", heard.append), on("warn", heard.append)
+    first()
+    first()
+    assert callbacks.listening("warn")
+    second()
+    assert not callbacks.listening("warn")
+    third = on("warn", heard.append)
+    callbacks.clear()
+    third()
+
+
+@pytest.mark.parametrize("action", [None, ["warn"], {"warn": 1}])
+def test_what_is_no_action_at_all_reaches_nobody(action: Any) -> None:
+    on(action, print)()
 
 
 def test_an_action_that_does_not_exist_is_not_listened_to() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 import outlay
 from outlay.capture.limits import plans
+from outlay.capture.limits.gate import Gate
 from outlay.capture.scope import Scope, working_scope
 from tests.unit.capture.limits.authority import (
     CENT,
@@ -109,3 +110,28 @@ def test_lines_that_rest_are_forgotten_past_a_bound(
         until(lambda: not door.table.active)
     assert len(door.table.lines) <= 8
     assert authority.used == 20 * CENT
+
+
+def test_a_new_policy_leaves_what_a_run_has_used_and_a_new_amount_holds_at_once(
+    make: Gates,
+) -> None:
+    authority = Authority(month("0.02", window="run"))
+    door = make(authority)
+    with outlay.agent("a", tenant="acme"):
+        admitted(door, where=working_scope()).settle(SPENT)
+        admitted(door, where=working_scope()).settle(SPENT)
+        authority.change(month("0.02", window="run"), month(id="other", scope={"tenant": "b"}))
+        renew(door)
+        assert refused(door, where=working_scope()).used == 2 * CENT
+        authority.change(month("0.03", window="run"))
+        renew(door)
+        admitted(door, where=working_scope()).settle(SPENT)
+        refused(door, where=working_scope())
+
+
+def renew(door: Gate) -> None:
+    """Have the gate take the authority's policy as it is now."""
+    before = door.table.policy
+    door.client._keeper.due = True
+    door.client.ring()
+    until(lambda: door.table.policy is not before)

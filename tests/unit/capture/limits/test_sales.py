@@ -80,8 +80,11 @@ sell_rows = st.builds(
     valid_from=times,
     valid_to=times,
 )
-whole_rates = st.integers(0, 10**7).map(lambda nanos: nanos * 1000)
-"""Whole nano-dollars for a thousand tokens, as are the prices that people write."""
+whole_rates = st.one_of(
+    st.integers(0, 10**7).map(lambda nanos: nanos * 1000),
+    st.integers(0, 10**5).map(lambda nanos: nanos * 1_000_000),
+)
+"""Whole nano-dollars for a thousand tokens, or for one, as are the prices that people write."""
 
 
 @given(

@@ -6,10 +6,12 @@ import asyncio
 import threading
 import time
 
+import pytest
+
 from outlay.capture.limits.bell import Bell
 from outlay.capture.limits.steps import Admitted, Asked, Step, Wait
 from outlay.capture.limits.tickets import Free
-from outlay.capture.limits.waiting import admit, admit_async
+from outlay.capture.limits.waiting import POLL_S, admit, admit_async
 from tests.unit.capture.limits.authority import ask
 
 
@@ -83,3 +85,13 @@ def test_a_bell_that_a_dead_loop_listened_to_still_rings() -> None:
 
     asyncio.run(give_up())
     bell.ring()
+
+
+def test_a_loop_of_a_kind_that_nobody_knows_is_asked_no_oftener_than_others() -> None:
+    slow = Slow(10, Wait(1.0, Bell()))
+    waiting = admit_async(slow, ask())
+    began = time.monotonic()
+    with pytest.raises(StopIteration) as ended:
+        waiting.send(None)
+    assert isinstance(ended.value.value, Admitted)
+    assert 10 * POLL_S <= time.monotonic() - began < 1.0

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.core.limits.counting import ROLLING_BUCKETS, bucket_us, change_meter, forget
+from outlay.core.limits.counting import (
+    ROLLING_BUCKETS,
+    STEP_BACK_US,
+    bucket_us,
+    change_meter,
+    forget,
+)
 from outlay.core.limits.desk import Desk
 from outlay.core.limits.holds import Counter, Meter
 from tests.unit.core.limits.desk_rows import (
@@ -155,3 +162,32 @@ def test_a_rate_lets_through_its_burst_and_what_has_leaked(moves: list[tuple[int
             through += amount
         assert 0 <= stands(desk)[0] <= 20
     assert through <= 20 + RATE.amount * (at - AT) // RATE.span_us + 1
+
+
+@pytest.mark.parametrize("meter", [ROLLING, RATE], ids=["rolling", "rate"])
+def test_after_a_clock_was_set_back_usage_counts_and_is_forgotten_again(meter: Meter) -> None:
+    desk = Desk({}, {})
+    reserve(desk, "early", need(1, None, meter=meter), at=AT + 3600 * SECOND)
+    reserve(desk, "h", need(40, 60, meter=meter), at=AT)
+    settle(desk, "h", 40, at=AT + SECOND)
+    assert used(desk, AT + SECOND, meter) == 40
+    assert reserve(desk, "i", need(30, 60, meter=meter), at=AT + SECOND).status == "over"
+    step = bucket_us(meter)
+    assert used(desk, AT + 61 * SECOND + step, meter) == 0
+
+
+@pytest.mark.parametrize("meter", [ROLLING, RATE], ids=["rolling", "rate"])
+def test_what_is_settled_after_a_clock_was_set_back_counts(meter: Meter) -> None:
+    desk = Desk({}, {})
+    reserve(desk, "h", need(40, 60, meter=meter), at=AT + 3600 * SECOND)
+    settle(desk, "h", 40, at=AT)
+    assert used(desk, AT, meter) == 40
+
+
+def test_clocks_that_differ_a_little_make_nothing_leak_twice() -> None:
+    desk = Desk({}, {})
+    post(desk, "", 60, at=AT, meter=RATE)
+    for turn in range(20):
+        at = AT + STEP_BACK_US * (turn % 2)
+        reserve(desk, f"h{turn}", need(0, None, meter=RATE), at=at)
+    assert used(desk, AT + STEP_BACK_US, RATE) == 60 - STEP_BACK_US // SECOND

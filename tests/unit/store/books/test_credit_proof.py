@@ -23,9 +23,11 @@ class Raw:
     def __init__(self, url: str) -> None:
         self.engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
         self.sqlite = self.engine.dialect.name == "sqlite"
+        self.unguarded = False
 
     def unguard(self) -> None:
         """Take the triggers and the checks away, as only the database's owner can."""
+        self.unguarded = True
         with self.engine.begin() as connection:
             if self.sqlite:
                 triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
@@ -54,10 +56,12 @@ def purse(books_url: str) -> Iterator[Purse]:
 
 
 @pytest.fixture
-def raw(books_url: str, purse: Purse) -> Iterator[Raw]:
+def raw(books_url: str, purse: Purse, request: pytest.FixtureRequest) -> Iterator[Raw]:
     opened = Raw(books_url)
     yield opened
     opened.engine.dispose()
+    if opened.unguarded and not opened.sqlite:
+        request.getfixturevalue("postgres").spoil_books()
 
 
 def make(purse: Purse) -> Purse:
@@ -173,7 +177,12 @@ LIES = [
     ),
     (
         "UPDATE credit_accounts SET shortfall = 21 WHERE tenant = 'beta'",
-        ["beta: its shortfall is 21, and its entries make it 20"],
+        ["beta: its shortfall is 21, and its entries make it 20",
+         "beta: its shortfall is 21, and lines make it 20"],
+    ),
+    (
+        "UPDATE credit_accounts SET loose = 19 WHERE tenant = 'beta'",
+        ["beta: its shortfall is 20, and lines make it 19"],
     ),
     (
         "UPDATE credit_accounts SET floor = -24 WHERE tenant = 'beta'",

@@ -57,6 +57,7 @@ def _accounts() -> None:
         sa.Column("top_up_url", sa.Text, nullable=False),
         sa.Column("top_up_asked_at", sa.BigInteger),
         sa.Column("opened_at", sa.BigInteger, nullable=False),
+        sa.Column("loose", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant", name="pk_credit_accounts"),
         sa.UniqueConstraint("counter_id", name="uq_credit_accounts_counter_id"),
         sa.CheckConstraint("posted - held >= floor", name="ck_credit_accounts_floor"),
