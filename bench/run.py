@@ -22,6 +22,7 @@ def main() -> int:
         ["rate_jsonl.py"],
         ["accuracy.py"],
         ["authority.py"],
+        ["limits.py"],
         ["pipeline.py"],
         ["freshness.py"],
         ["load_events.py", "--events", str(arguments.millions * 1_000_000), "--path", store],

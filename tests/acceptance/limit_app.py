@@ -33,6 +33,8 @@ TIMEOUT_S: Final = 60.0
 READY_S: Final = 20.0
 REFUSED: Final = 402
 LIMIT_HEADER: Final = "outlay-limit"
+DEFAULT_BOUND: Final = 4096
+"""Anthropic wants to be told one."""
 
 _numbers = count(1)
 
@@ -73,17 +75,22 @@ class App:
         self._stop = threading.Event()
         self._results: list[Result] = []
 
-    def open(self, *, warm: bool = True, **settings: Any) -> dict[str, Any]:
-        """Start metering; `warm` waits until prices and limits are known here."""
+    def open(self, *, policy: str = "", **settings: Any) -> dict[str, Any]:
+        """Start metering; with the revision of a policy, wait until it and prices are here."""
         outlay.init(strict=True, limits=True, **settings)
         runtime = active()
         assert runtime is not None
         assert runtime.gate is not None
-        if warm:
+        table = runtime.gate.table
+        if policy:
             runtime.wake()
             runtime.gate.client.start()
             end = time.monotonic() + READY_S
-            while runtime.rates.book is None or runtime.gate.table.policy is None:
+            while (
+                runtime.rates.book is None
+                or table.policy is None
+                or table.policy.revision != policy
+            ):
                 assert time.monotonic() < end, "no prices or no limits"
                 time.sleep(0.01)
         return {"opened": True}
@@ -216,19 +223,12 @@ class _Threaded:
 
 async def _ask(client: Any, call: Call, messages: list[dict[str, str]]) -> int:
     if isinstance(client, anthropic.AsyncAnthropic):
-        bound = call.bound or 4096
+        asked = {**_asked(call, messages), "max_tokens": call.bound or DEFAULT_BOUND}
+        said: Any = await client.messages.create(**asked)
         if not call.stream:
-            whole = await client.messages.create(
-                model=MODEL, max_tokens=bound, messages=messages  # type: ignore[arg-type]
-            )  # fmt: skip
-            return len(whole.content[0].text)  # type: ignore[union-attr]
-        events = await client.messages.create(
-            model=MODEL, max_tokens=bound, messages=messages, stream=True  # type: ignore[arg-type]
-        )  # fmt: skip
-        return sum([
-            len(event.delta.text)  # type: ignore[union-attr]
-            async for event in events if event.type == "content_block_delta"
-        ])  # fmt: skip
+            return len(said.content[0].text)
+        pieces = [event async for event in said if event.type == "content_block_delta"]
+        return sum(len(event.delta.text) for event in pieces)
     answer = await client.chat.completions.create(**_asked(call, messages))
     if not call.stream:
         return len(answer.choices[0].message.content)

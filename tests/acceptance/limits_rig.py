@@ -109,6 +109,7 @@ class Site:
 
     def __init__(self, folder: Path, books_url: str, provider: Provider) -> None:
         self.folder = folder
+        self.books_url = books_url
         self.provider = provider
         self.rig = Rig(folder / "server")
         self.rig.env |= {**SETTINGS, "OUTLAY_BOOKS_URL": books_url}
@@ -128,6 +129,16 @@ class Site:
                 worker.end()
         self.http.close()
         self.rig.stop_server()
+
+    def kill9(self) -> None:
+        """Kill the server, wherever it is."""
+        self.rig.kill(self.rig.server)
+
+    def restart(self) -> float:
+        """Start the server again, on the same data and port; return how many seconds it took."""
+        began = time.monotonic()
+        self.rig.start_server()
+        return time.monotonic() - began
 
     def post(self, path: str, body: dict[str, Any], method: str = "POST") -> dict[str, Any]:
         """Change something as an admin."""
@@ -172,24 +183,21 @@ class Site:
 
     def cost(self, tenant: str) -> int:
         """Return what the live store says that a tenant cost."""
-        question = {"metrics": ["cost"], "last": "1h", "where": {"tenant": tenant}}
+        question = {"metrics": ["cost"], "by": ["tenant"], "last": "1h", "limit": 10_000}
         rows = self.post("/v1/query", question)["rows"]
-        return int(rows[0][0] or 0) if rows else 0
+        return dict(rows).get(tenant) or 0
 
     # -- applications ----------------------------------------------------------------------------
 
     @contextmanager
-    def crew(self, processes: int, *, warm: bool = True, **settings: Any) -> Iterator[Crew]:
-        """Give applications of different kinds that have just begun; they are used again."""
+    def crew(self, processes: int, **settings: Any) -> Iterator[Crew]:
+        """Give applications of different kinds that know the limits; they are used again."""
         workers = []
         for place in range(processes):
             idle = self._idle.setdefault(KINDS[place], [])
             workers.append(idle.pop() if idle else self.worker(KINDS[place]))
-        for worker in workers:
-            worker.tell("open", warm=warm, **settings)
-        for worker in workers:
-            worker.hear()
         crew = Crew(workers)
+        crew.all("open", policy=self.get("/v1/limits/policy")["revision"], **settings)
         yield crew
         crew.close()
         for place, worker in enumerate(workers):

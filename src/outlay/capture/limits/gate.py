@@ -259,6 +259,8 @@ class Gate:
             return None
         if not client.away(asked.began, now):
             return Wait(max(0.001, asked.began + self._timeout_s - now), bell)
+        if client.fall_back():
+            return None
         self._unknown += 1
         warn_once("limits:unknown", "outlay: no limits are known yet; calls pass unchecked")
         ticket = Free()

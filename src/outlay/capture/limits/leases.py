@@ -130,6 +130,17 @@ class LeaseClient:
             return True
         return now - since >= self._timeout_s
 
+    def fall_back(self) -> bool:
+        """Go by what the last process was told, if nothing newer is; tell if that is anything.
+
+        Only once the server cannot be asked: limits that were set since would not hold.
+        """
+        kept = self._keeper.current
+        with self._lock:
+            if self._table.policy is None and kept is not None:
+                self._table.take(kept, self.now_us())
+            return self._table.policy is not None
+
     def now_us(self) -> int:
         """Return the time by the server's clock, microseconds UTC."""
         return time.monotonic_ns() // 1000 + self.offset_us
@@ -148,8 +159,7 @@ class LeaseClient:
         with guarded("limits.prepare"), forks.gate:
             prepare()
         with guarded("limits.kept"):
-            if self._keeper.read_kept():
-                self._took_policy()
+            self._keeper.read_kept()
         while not self._stopping:
             try:
                 self._once()
@@ -176,6 +186,7 @@ class LeaseClient:
         try:
             request()
         except OSError:
+            self.fall_back()
             self._failed()
         else:
             self.failures = 0
@@ -192,7 +203,7 @@ class LeaseClient:
         self._delay = min(self._delay * 2, BACKOFF_S[1])
 
     def _fetch(self) -> None:
-        if self._keeper.fetch(self._transport):
+        if self._keeper.fetch(self._transport) or self._table.policy is None:
             self._took_policy()
         elif self._table.gone:
             warn_once(

@@ -331,6 +331,14 @@ def test_a_policy_kept_on_disk_holds_while_the_server_is_away(make: Gates, tmp_p
     guard.reset()
 
 
+def test_a_kept_policy_gives_way_to_what_the_server_says(make: Gates, tmp_path: Any) -> None:
+    kept = tmp_path / "limits.json"
+    admitted(make(Authority(month()), kept=kept)).void()
+    stricter = Authority(month("0.005"))
+    stricter.delay_s = 0.1
+    assert refused(make(stricter, kept=kept)).reason == "limit"
+
+
 def test_nothing_is_held_after_closing(make: Gates) -> None:
     authority = Authority(month())
     door = make(authority)

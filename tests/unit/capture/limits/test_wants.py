@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from outlay.capture.limits.gate import Gate
 from outlay.capture.limits.lines import Line
 from outlay.capture.limits.steps import Admitted
-from outlay.capture.limits.wants import Want, wanted
+from outlay.capture.limits.wants import IDLE_S, KEPT_S, Want, draft, wanted
 from outlay.core.limits.limit import Limit
 from tests.unit.capture.limits.authority import CENT, Authority, ask, gate, month
 
@@ -100,3 +100,41 @@ def test_the_first_call_is_asked_for_whatever_is_known() -> None:
     line.now.allow(100, 100)
     line.now.used = 100
     assert wanted([Want([(line, 20)], 0.0)], valid=True) == {line: (20, 0)}
+
+
+def test_a_call_asks_of_all_its_lines_or_of_none() -> None:
+    wide, narrow = (Line(Limit(name, "cost", "month", 100), "[]") for name in "ab")
+    for line, cap in ((wide, 100), (narrow, 20)):
+        line.now.seen_at = 1.0
+        line.now.allow(cap, cap)
+    wants = [Want([(wide, 20), (narrow, 20)], 0.0) for _ in range(4)]
+    assert wanted(wants, valid=True) == {wide: (20, 60), narrow: (20, 60)}
+
+
+def granted(amount: int, *, largest: int, exact: bool) -> Line:
+    """Return a line with an unused grant, last used at 0."""
+    line = Line(Limit("a", "cost", "month", 1000), "[]")
+    line.now.seen_at = 1.0
+    line.now.allow(1000, 1000)
+    line.now.ceiling, line.now.exact = amount, exact
+    line.largest = largest
+    return line
+
+
+def test_near_the_limit_no_part_of_a_call_is_kept() -> None:
+    line = granted(15, largest=20, exact=True)
+    sent = draft(line, (20, 0), 0.1, closing=False)
+    assert (sent.flying, sent.need, sent.ahead) == (0, 20, 0)
+    assert line.free() == 0
+    line = granted(15, largest=20, exact=False)
+    sent = draft(line, (20, 0), 0.1, closing=False)
+    assert (sent.flying, sent.need) == (15, 5), "far from it, what is there is kept"
+
+
+def test_who_has_taken_nothing_for_a_while_keeps_one_call_then_none() -> None:
+    kept = []
+    for now in (KEPT_S / 2, KEPT_S, IDLE_S):
+        line = granted(600, largest=20, exact=False)
+        line.taken = 600
+        kept.append(draft(line, (0, 0), now, closing=False).flying)
+    assert kept == [200, 20, 0]
