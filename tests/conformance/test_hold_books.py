@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -401,6 +402,15 @@ class TestListing:
         assert books.counters(scope_like="beta") == []
         assert books.counters(limit_id="b", series=A.series) == []
         assert books.counters(limit=-1) == []
+
+    def test_counters_of_a_time_leave_out_periods_that_are_over(self, books: Books) -> None:
+        old, new, always = key("a", 0, 100), key("a", 100, 200), key("b")
+        old = replace(old, starts_at=1)
+        books.apply([post("", old, 9), post("", new, 5), post("", always, 1)])
+        assert [c.used for c in books.counters(at=99)] == [9, 1]
+        assert [c.used for c in books.counters(at=100)] == [5, 1]
+        assert [c.used for c in books.counters(at=200)] == [1]
+        assert [c.used for c in books.counters(at=100, limit=1)] == [5]
 
     def test_holds_are_found_newest_first_with_their_lines(self, books: Books) -> None:
         books.apply([

@@ -126,12 +126,15 @@ async def state(
         known = {one.limit_id: one for one in services.books.limits()}
         overrides = services.books.overrides(at=now)
         like = key_text((("tenant", asked),))[1:-1] if asked else ""
-        found = services.books.counters(limit_id=limit, scope_like=like, limit=MAX_LISTED)
+        when = None if past else now
+        found = services.books.counters(limit_id=limit, scope_like=like, at=when, limit=MAX_LISTED)
         if asked:
             # A limit of this tenant alone counts without naming it.
             for one in known.values():
                 if visible(one, asked) and not any(part.each for part in one.scope):
-                    found += services.books.counters(limit_id=one.limit_id, limit=MAX_LISTED)
+                    found += services.books.counters(
+                        limit_id=one.limit_id, at=when, limit=MAX_LISTED
+                    )
         rows = []
         for counter in {c.key.counter_id: c for c in found}.values():
             definition = known.get(counter.key.limit_id)
@@ -179,7 +182,7 @@ async def show(request: Request, limit_id: str, caller: Reader) -> dict[str, Any
         overrides = [
             one for one in services.books.overrides(at=now) if one.limit_id == limit.limit_id
         ]
-        found = services.books.counters(limit_id=limit.limit_id, limit=DEFAULT_LISTED)
+        found = services.books.counters(limit_id=limit.limit_id, at=now, limit=DEFAULT_LISTED)
         rows = [
             standing(counter, limit, overrides, now=now)
             for counter in found

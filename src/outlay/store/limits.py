@@ -125,9 +125,13 @@ class LimitBooks(Protocol):
         """Give counters what was used before, once per `seed_key`; events count after `offset`."""
 
     def counters(
-        self, *, limit_id: str = "", series: str = "", scope_like: str = "", limit: int = 1000
-    ) -> list[Counter]:
-        """Return counters, those with most used first; `scope_like` is a part of the scope key."""
+        self, *, limit_id: str = "", series: str = "", scope_like: str = "",
+        at: int | None = None, limit: int = 1000,
+    ) -> list[Counter]:  # fmt: skip
+        """Return counters, those with most used first; `scope_like` is a part of the scope key.
+
+        With `at` only those whose period that time lies in.
+        """
 
     def holds(
         self, *, state: str = "open", owner: str = "", leases: bool | None = None, limit: int = 1000

@@ -136,9 +136,18 @@ class SqlHolds:
     # looking
 
     def counters(
-        self, *, limit_id: str = "", series: str = "", scope_like: str = "", limit: int = 1000
+        self,
+        *,
+        limit_id: str = "",
+        series: str = "",
+        scope_like: str = "",
+        at: int | None = None,
+        limit: int = 1000,
     ) -> list[Counter]:
-        """Return counters, those with most used first; `scope_like` is a part of the scope key."""
+        """Return counters, those with most used first; `scope_like` is a part of the scope key.
+
+        With `at` only those whose period that time lies in.
+        """
         table = COUNTERS
         order = (table.c.used.desc(), table.c.counter_id)
         statement = sa.select(table).order_by(*order).limit(_bounded(limit))
@@ -151,6 +160,10 @@ class SqlHolds:
             # `LIKE` minds case on one database and not on the other.
             without = sa.func.replace(table.c.scope_key, scope_like, "")
             statement = statement.where(without != table.c.scope_key)
+        if at is not None:
+            ends = table.c.ends_at
+            current = sa.and_(table.c.starts_at <= at, ends > at)
+            statement = statement.where(sa.or_(ends == 0, current))
         with self._database.read() as connection:
             return [counter_of(tuple(row)) for row in connection.execute(statement)]
 
