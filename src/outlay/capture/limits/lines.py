@@ -90,7 +90,13 @@ class Period:
         return self.starts_at <= at and (at < self.ends_at or not self.ends_at)
 
     def count(self, held: int, amounts: Mapping[str, int]) -> None:
-        """Count what a call used, by metric, that held an amount."""
+        """Count what a call used, by metric, that held an amount.
+
+        While the authority has not answered about this period, it has no line that the call's
+        event could go onto: the event counts by itself, and a report would be the second time.
+        """
+        if not self.seen_at and not self.line.local:
+            return
         self.calls += 1
         if not self.line.gauge:
             metric = METRICS[self.line.place % len(METRICS)]

@@ -636,3 +636,18 @@ def test_more_lines_than_a_sync_may_have_go_with_the_next(
         admitted(door, where=scope(tenant_id=f"t{number}")).settle(SPENT)
     until(lambda: authority.used == tenants * CENT)
     assert max(len(sync["lines"]) for sync in authority.syncs) == 2
+
+
+def test_what_a_soft_limit_counts_before_its_first_sync_is_counted_once(make: Gates) -> None:
+    warn = [{"at": "50%", "action": "warn"}]
+    authority = Authority(month("1.00", thresholds=warn))
+    door = make(authority, limits_sync_s=0.3)
+    ticket = admitted(door)  # nothing bounds it: it goes out before any lease is there
+    ticket.settle(SPENT)
+    authority.event(ticket.hold_id, CENT)  # and its event comes first
+    until(lambda: bool(authority.syncs) and bool(authority.lease(door.client.owner)))
+    later = admitted(door)
+    later.settle(SPENT)
+    until(lambda: [line.calls for line in authority.lease(door.client.owner)] == [1])
+    authority.event(later.hold_id, CENT)
+    assert authority.used == 2 * CENT

@@ -41,8 +41,12 @@ def heard() -> list[Notice]:
 
 def spend(door: Any, authority: Authority, cents: int) -> None:
     for _ in range(cents):
-        admitted(door).settle(SPENT)
-    until(lambda: authority.used == cents * CENT)
+        ticket = admitted(door)
+        ticket.settle(SPENT)
+        authority.event(ticket.hold_id, CENT)
+    until(lambda: authority.used >= cents * CENT)
+    lines = list(door.table.lines.values())
+    until(lambda: any(one.now.spent(time.monotonic()) >= cents * CENT for one in lines))
 
 
 def test_a_warning_is_told_once_and_marks_every_call(make: Gates, heard: list[Notice]) -> None:
