@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
@@ -32,7 +32,6 @@ _SHARE: Final = re.compile(r"[01](\.[0-9]{1,6})?")
 router = APIRouter()
 Admin = Annotated[Caller, Depends(needs("admin"))]
 Reader = Annotated[Caller, Depends(needs("read", "admin"))]
-T = TypeVar("T")
 
 
 class GrantBody(msgspec.Struct, forbid_unknown_fields=True):

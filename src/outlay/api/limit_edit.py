@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from outlay.api.admin import moment
 from outlay.api.auth import Caller, needs
 from outlay.api.body import MAX_DOCUMENT_BYTES, read_document
-from outlay.api.limits import shown
+from outlay.api.limits import known_limit, shown
 from outlay.api.price_edit import read_bytes
 from outlay.api.services import Services
 from outlay.core.ids import RANDOM_BYTES, uuid7
@@ -116,7 +116,7 @@ async def override(request: Request, limit_id: str, caller: Admin) -> dict[str, 
 
     def write() -> dict[str, Any]:
         now = services.clock()
-        limit = _limit(services, limit_id)
+        limit = known_limit(services, limit_id, caller)
         starts_at, ends_at = moment(body.starts_at, "starts_at"), moment(body.ends_at, "ends_at")
         if ends_at is None or ends_at <= max(now, starts_at or 0):
             raise BadRequestError(
@@ -201,8 +201,8 @@ def _write(
         services.policy.expire()
     return {
         "dry_run": dry_run,
-        "added": [_shown(one, caller) for one in change.limits if one.limit_id not in before],
-        "changed": [_shown(one, caller) for one in change.limits if one.limit_id in before],
+        "added": [shown(one, caller) for one in change.limits if one.limit_id not in before],
+        "changed": [shown(one, caller) for one in change.limits if one.limit_id in before],
         "removed": list(change.removed),
         "entitlements": [entitlement_document(one) for one in change.entitlements],
         "removed_plans": list(change.removed_plans),
@@ -240,17 +240,6 @@ def _scope_key(limit: Limit, scope: str | dict[str, str]) -> str:
         wanted = ", ".join(f"`{name}`" for name in fields) or "nothing: it counts all together"
         raise BadRequestError(f"A scope of this limit names {wanted}.", where="scope")
     return key_text(tuple((name, named[name]) for name in fields))
-
-
-def _shown(limit: Limit, caller: Caller) -> dict[str, Any]:
-    return shown(replace(limit), caller)
-
-
-def _limit(services: Services, limit_id: str) -> Limit:
-    for limit in services.books.limits():
-        if limit.limit_id == limit_id:
-            return limit
-    raise NotFoundError("There is no such limit.", where="limit_id")
 
 
 def _reason(reason: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from outlay.act.standing import use_of
 from outlay.api.auth import Caller, needs
 from outlay.api.services import Services
 from outlay.core.limits import ladder
@@ -68,7 +69,7 @@ def standing(
     key = counter.key
     amount = amount_now(limit, tuple(overrides), key.scope_key, now)
     cap = ladder.cap_of(limit, amount)
-    use = counter.held if limit.metric == "concurrent_calls" else counter.used
+    use = use_of(limit, counter.used, counter.held)
     whole = ladder.room_of(limit, amount)
     return {
         "limit": limit.limit_id,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from outlay.cli import render
+from outlay.cli.files import content_of, media_of
 from outlay.cli.limits import known_limit, limit_row, limits, print_rows, quantity, who
 from outlay.cli.options import Endpoint, Json, KeyOption, segment
 from outlay.cli.prices import ask, given, moment
@@ -59,7 +60,7 @@ def apply(
     answer = ask(
         endpoint, key, "POST", "/v1/limits",
         params={"reason": reason, "dry_run": dry_run, "prune": prune},
-        content=_content(file), headers={"Content-Type": _media(file)},
+        content=content_of(file), headers={"Content-Type": _media(file)},
     )  # fmt: skip
     _show(answer, as_json=as_json)
 
@@ -285,7 +286,7 @@ def _changed(before: Mapping[str, Any] | None, said: Mapping[str, Any]) -> dict[
 
 def _limits_in(file: Path) -> list[Any]:
     """Return the limits of a file as plain values; the server reads what they say."""
-    content = _content(file)
+    content = content_of(file)
     if _media(file) == "application/json":
         try:
             document = json.loads(content, parse_float=str)
@@ -325,18 +326,4 @@ def _threshold(text: str) -> dict[str, Any]:
 
 
 def _media(file: Path) -> str:
-    media = _MEDIA.get(file.suffix.lower())
-    if media is None:
-        raise BadRequestError(
-            f"{file.name} is no file of limits by its name.",
-            where="FILE",
-            hint="Use .yaml or .json.",
-        )
-    return media
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BadRequestError(f"{file} cannot be read: {error.strerror}.", where="FILE") from error
+    return media_of(file, _MEDIA, kind="file of limits", hint="Use .yaml or .json.")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from outlay.cli import render
+from outlay.cli.files import content_of, media_of
 from outlay.cli.options import Endpoint, Json, KeyOption
 from outlay.cli.prices import ask, dress, given, moment, prices, sell_table
 from outlay.core.money import format_usd
@@ -122,7 +123,7 @@ def set_prices(
     else:
         answer = ask(
             endpoint, key, "POST", "/v1/prices", params={"reason": reason, **flags},
-            content=_content(file), headers={"Content-Type": _media(file)},
+            content=content_of(file), headers={"Content-Type": _media(file)},
         )  # fmt: skip
     if as_json:
         render.print_json(answer)
@@ -131,19 +132,7 @@ def set_prices(
 
 
 def _media(file: Path) -> str:
-    media = _MEDIA.get(file.suffix.lower())
-    if media is None:
-        raise BadRequestError(
-            f"{file.name} is no price file by its name.", where="FILE", hint="Use .yaml or .csv."
-        )
-    return media
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BadRequestError(f"{file} cannot be read: {error.strerror}.", where="FILE") from error
+    return media_of(file, _MEDIA, kind="price file", hint="Use .yaml or .csv.")
 
 
 def _show_change(answer: dict[str, Any]) -> None:
@@ -178,7 +167,7 @@ def sync(
     """Read the catalogue again, and tell which prices changed; rows by hand stay."""
     parts: dict[str, Any] = {"params": {"update": update, "dry_run": dry_run}}
     if file is not None:
-        parts |= {"content": _content(file), "headers": {"Content-Type": "application/json"}}
+        parts |= {"content": content_of(file), "headers": {"Content-Type": "application/json"}}
     answer = ask(endpoint, key, "POST", "/v1/prices/sync", **parts)
     if as_json:
         render.print_json(answer)
@@ -225,7 +214,7 @@ def diff(
     parts: dict[str, Any] = {"params": {**asked, "against": "stated", "last": last}}
     if file is not None:
         parts["params"] = {**asked, "against": "litellm"}
-        parts |= {"content": _content(file), "headers": {"Content-Type": "application/json"}}
+        parts |= {"content": content_of(file), "headers": {"Content-Type": "application/json"}}
     answer = ask(endpoint, key, "POST", "/v1/prices/diff", **parts)
     if as_json:
         render.print_json(answer)
