@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from outlay.store.credits import CreditBooks
 from outlay.store.limits import LimitBooks
+from outlay.store.virtual_keys import VirtualKeyBooks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -237,8 +238,7 @@ class Finding:
     `kind` is `catalogue_drift` (a second catalogue disagrees), `stated_drift` (a provider's stated
     dollars disagree), `usage_drift` (a usage key that no codec knows) or `estimate_drift` (calls of
     a model and agent cost far more or less than was held for them); `subject` is what it is about,
-    unique within its kind. It is open until `resolved_at`; found again after that, it opens
-    again.
+    unique within its kind. It is open until `resolved_at`; found after that, it opens again.
     """
 
     kind: str
@@ -250,7 +250,7 @@ class Finding:
     resolved_at: int | None = None
 
 
-class Books(LimitBooks, CreditBooks, Protocol):
+class Books(LimitBooks, CreditBooks, VirtualKeyBooks, Protocol):
     """Tenants, keys, prices, limits, credits and dead letters. Thread-safe; times are UTC."""
 
     def put_tenant(self, tenant: Tenant, *, actor: str, at: int) -> Tenant:

@@ -23,8 +23,8 @@ _BOOLEANS: Final = {"true": True, "True": True, "false": False, "False": False}
 _WHOLE: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 
 
-def read_yaml(content: bytes) -> Any:
-    """Return the document of a file.
+def read_yaml(content: bytes, kind: str = "file of limits") -> Any:
+    """Return the document of a file; `kind` is what errors call it.
 
     Raises:
         BadRequestError: it is not one YAML document of plain values; `where` names the line.
@@ -36,7 +36,7 @@ def read_yaml(content: bytes) -> Any:
     except UnicodeError as error:
         raise BadRequestError("The file is not UTF-8.", where="file") from error
     try:
-        return _tree(text)
+        return _tree(text, kind)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or "it cannot be read"
@@ -64,12 +64,12 @@ class _Frame:
             self.key = None
 
 
-def _tree(text: str) -> Any:
+def _tree(text: str, kind: str) -> Any:
     root = _Frame([])
     stack = [root]
     for nodes, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         mark = event.start_mark
-        refusal = _refusal(event, len(stack), bool(root.value), nodes)
+        refusal = _refusal(event, len(stack), bool(root.value), nodes, kind)
         if refusal:
             raise BadRequestError(refusal, where=_line(mark))
         if isinstance(event, yaml.ScalarEvent):
@@ -82,16 +82,16 @@ def _tree(text: str) -> Any:
     return root.value[0] if root.value else None
 
 
-def _refusal(event: Any, depth: int, again: bool, nodes: int) -> str:
-    """Return why a file of limits may not hold this, or nothing."""
+def _refusal(event: Any, depth: int, again: bool, nodes: int, kind: str) -> str:
+    """Return why such a file may not hold this, or nothing."""
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        return "A file of limits has no anchors and aliases: write the value out."
+        return f"A {kind} has no anchors and aliases: write the value out."
     if getattr(event, "tag", None) is not None:
-        return "A file of limits has no tags."
+        return f"A {kind} has no tags."
     if isinstance(event, yaml.CollectionStartEvent) and depth > MAX_DEPTH:
         return "This is nested too deeply."
     if isinstance(event, yaml.DocumentStartEvent) and again:
-        return "A file of limits is one document."
+        return f"A {kind} is one document."
     return f"The file has more than {MAX_NODES} values." if nodes > MAX_NODES else ""
 
 

@@ -152,7 +152,7 @@ class Site:
         for tenant in ("acme", "rival"):
             self.books.put_tenant(Tenant(tenant, plan="pro"), actor="test", at=1)
         self.admin = self.key("ingest", "read", "admin")
-        self.acme = self.key("ingest", "read", tenant="acme")
+        self.acme = self.key("ingest", "read", "gateway", tenant="acme")
 
     def key(self, *scopes: str, tenant: str | None = None, expires_at: int | None = None) -> str:
         """Make a key and return its secret."""

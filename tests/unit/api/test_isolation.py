@@ -15,6 +15,7 @@ from outlay.core.prices import RateRow
 from outlay.core.sell import SellRow
 from outlay.store.base import PriceChange
 from outlay.store.limits import LimitChange, Notice
+from outlay.store.virtual_keys import KeyTerms
 from tests.unit.api.site import NOW, Site, event
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
@@ -46,6 +47,13 @@ CASES = [
     Case("GET", "/v1/keys", "/v1/keys", None, 403, 403),
     Case("POST", "/v1/keys", "/v1/keys", {"name": "n", "scopes": ["read"]}, 403, 403),
     Case("DELETE", "/v1/keys/{key_id}", "/v1/keys/key_x", None, 403, 403),
+    Case("GET", "/v1/virtual-keys", "/v1/virtual-keys", None, 403, 403),
+    Case("POST", "/v1/virtual-keys", "/v1/virtual-keys",
+         {"name": "n", "tenant_id": "{tenant}"}, 403, 403),
+    Case("DELETE", "/v1/virtual-keys/{key_id}", "/v1/virtual-keys/vk_x", None, 403, 403),
+    Case("POST", "/v1/virtual-keys/{key_id}/rotate", "/v1/virtual-keys/vk_x/rotate", {},
+         403, 403),
+    Case("GET", "/v1/virtual-keys/feed", "/v1/virtual-keys/feed", None, 200, 200),
     Case("GET", "/v1/dead-letters", "/v1/dead-letters", None, 403, 403),
     Case("GET", "/v1/audit", "/v1/audit", None, 403, 403),
     Case("GET", "/v1/status", "/v1/status", None, 403, 403),
@@ -170,6 +178,16 @@ def limited(site: Site, tenant: str) -> None:
         NOW, 7, 10**9,
     )  # fmt: skip
     books.notice([notice])
+    for owner in (tenant, None):
+        books.create_virtual_key(
+            KeyTerms(f"{tenant}'s, of {owner}", owner), secret=f"ov_{tenant}-{owner}{'s' * 40}",
+            actor="test", at=1,
+        )  # fmt: skip
+
+
+def state(site: Site) -> tuple[Any, ...]:
+    books = site.books
+    return books.tenant_history("rival"), len(books.keys()), books.virtual_keys()
 
 
 def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
@@ -185,7 +203,7 @@ def test_a_tenants_key_sees_nothing_of_another_tenant(site: Site, case: Case) ->
         limited(site, tenant)
     own = call(site, case, "acme", site.acme)
     assert own.status_code == case.own, own.text
-    before = (site.books.tenant_history("rival"), len(site.books.keys()))
+    before = state(site)
     other = call(site, case, "rival", site.acme)
     assert other.status_code == case.other, other.text
     # The fake store answers queries with every row; the scope in the question is what counts.
@@ -194,9 +212,13 @@ def test_a_tenants_key_sees_nothing_of_another_tenant(site: Site, case: Case) ->
     elif case.route == "/v1/events":
         assert [r["code"] for r in other.json()["rejected"]] == ["wrong_tenant"]
         assert {row["tenant_id"] for row in site.stored()} == {"acme"}
+    elif case.route == "/v1/virtual-keys/feed":
+        # A key of no tenant is for services that work for all of them.
+        assert [key["name"] for key in other.json()["keys"]] == ["acme's, of acme"]
+        assert own.json() == other.json()
     else:
         assert "rival" not in own.text + other.text
-    assert (site.books.tenant_history("rival"), len(site.books.keys())) == before
+    assert state(site) == before
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{c.method} {c.route}" for c in CASES])
@@ -226,6 +248,7 @@ SCOPES = {
         "GET /v1/credits/{tenant}", "GET /v1/credits/{tenant}/grants",
         "GET /v1/credits/{tenant}/history",
     },
+    "gateway": {"GET /v1/virtual-keys/feed"},
     "admin": {
         "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}", "POST /v1/tenants",
         "PUT /v1/tenants/{tenant_id:path}", "GET /v1/keys", "POST /v1/keys",
@@ -245,7 +268,8 @@ SCOPES = {
         "DELETE /v1/limits/{limit_id}/overrides/{override_id}", "PUT /v1/credits/{tenant}",
         "POST /v1/credits/{tenant}/grants", "POST /v1/credits/{tenant}/adjust",
         "POST /v1/credits/{tenant}/refund", "POST /v1/credits/{tenant}/transfer",
-        "GET /v1/verify",
+        "GET /v1/verify", "GET /v1/virtual-keys", "POST /v1/virtual-keys",
+        "DELETE /v1/virtual-keys/{key_id}", "POST /v1/virtual-keys/{key_id}/rotate",
     },
 }  # fmt: skip
 

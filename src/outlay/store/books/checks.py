@@ -11,7 +11,7 @@ from outlay.errors import BadRequestError
 from outlay.store.base import Tenant
 
 TENANT_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
-SCOPES: Final = ("ingest", "read", "admin")
+SCOPES: Final = ("ingest", "read", "admin", "gateway")
 MIN_SECRET_CHARACTERS: Final = 32
 MAX_TIME: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""

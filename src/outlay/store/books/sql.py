@@ -1,8 +1,9 @@
 """`Books` on a relational database through SQLAlchemy Core.
 
 Tenants, keys, dead letters and the audit log are here; prices are in `prices`, limits in `limits`
-and `holds`, credits in `credits`. Each mutation is one transaction with its audit entry and its
-topic's new revision. A secret is only ever seen as its SHA-256. It must not read the clock.
+and `holds`, credits in `credits`, the gateway's keys in `virtual_keys`. Each mutation is one
+transaction with its audit entry and its topic's new revision. A secret is only ever seen as its
+SHA-256. It must not read the clock.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from outlay.store.books.tables import (
     TENANT_VERSIONS,
     TENANTS,
 )
+from outlay.store.books.virtual_keys import SqlVirtualKeys
 
 MAX_DEAD_LETTERS: Final = 10_000
 """The newest ones that are kept; counts by code go on."""
@@ -54,7 +56,7 @@ PREFIX_CHARACTERS: Final = 8
 """Characters of a secret that are kept to recognise it by."""
 
 
-class SqlBooks(PriceBooks, SqlLimits, SqlCredits):
+class SqlBooks(PriceBooks, SqlLimits, SqlCredits, SqlVirtualKeys):
     """Books in the database at a URL: `sqlite:////path/books.db` or `postgresql://host/name`.
 
     Raises:
@@ -73,7 +75,7 @@ class SqlBooks(PriceBooks, SqlLimits, SqlCredits):
     def revision(self, topic: str) -> int:
         """Return a number that grows with each change of a topic.
 
-        Topics are `tenants`, `keys`, `prices`, `limits` and `credits`.
+        Topics are `tenants`, `keys`, `prices`, `limits`, `credits` and `virtual_keys`.
         """
         with self._database.read() as connection:
             number = connection.scalar(
