@@ -54,7 +54,8 @@ def configuration() -> str:
                 if key.type == "map"
                 else f"`{key.default}`"
             )
-            bounds = [] if key.least is None else [f"at least {key.least:,g}"]
+            each = " characters each" if key.type == "str" else ""
+            bounds = [] if key.least is None else [f"at least {key.least:,g}{each}"]
             bounds += [] if key.most is None else [f"at most {key.most:,g}"]
             bounds += [f"one of {', '.join(key.choices)}"] if key.choices else []
             more = f" ({', '.join(bounds)})" if bounds else ""

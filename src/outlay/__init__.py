@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from outlay.capture import (
         RunStopped,
         agent,
+        carried,
+        carry,
         context,
         current,
         flush,
@@ -28,6 +30,8 @@ __all__ = [
     "RunStopped",
     "__version__",
     "agent",
+    "carried",
+    "carry",
     "context",
     "current",
     "flush",

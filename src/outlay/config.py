@@ -8,7 +8,6 @@ but the one TOML file.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -16,20 +15,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from outlay.config_values import MIB as MIB  # noqa: PLC0414 - of this interface
+from outlay.config_values import parts, typed
 from outlay.errors import ConfigError
 
 PREFIX: Final = "OUTLAY_"
 FILE_VARIABLE: Final = "OUTLAY_CONFIG"
 """Environment variable that names the TOML file when none is passed."""
 
-MIB: Final = 1024 * 1024
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 Group = Literal["guest", "server"]
 _EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
-_SIZES: Final = {"kib": 1024, "mib": MIB, "gib": 1024 * MIB}
-_TRUE: Final = ("1", "true", "yes", "on")
-_FALSE: Final = ("0", "false", "no", "off")
 
 
 def _setting(
@@ -96,6 +93,10 @@ class Settings:
     limits_sync_s: float = _guest(
         1.0, "Seconds between reports of what calls have used.", least=0.05, most=10
     )
+    context_secret: str = _guest(
+        "", "Signs contexts between processes; of several by commas the first signs, any verifies.",
+        least=16, secret=True,
+    )  # fmt: skip
 
     data: str = _server(".outlay", "Data folder of the server.")
     host: str = _server("127.0.0.1", "Address the server listens on.")
@@ -147,8 +148,26 @@ class Settings:
     webhook_private_hosts: bool = _server(
         False, "Let webhooks call loopback, private and other special addresses."
     )
+    gateway: bool = _server(True, "Serve the gateway beside the API, on the same address.")
+    gateway_limits: bool = _server(True, "Enforce limits on calls through the gateway.")
+    gateway_config: str = _server(
+        "",
+        "YAML file of the gateway; empty: the well-known vendors, keys in their usual variables.",
+    )
+    gateway_grace_s: float = _server(
+        60.0, "Seconds that streams in hand may take when the gateway ends.", least=0, most=3600
+    )
+    gateway_stale_s: float = _server(
+        3600.0, "Seconds that virtual keys are believed while the server is away.",
+        least=1, most=604_800,
+    )  # fmt: skip
     log_level: str = _server("info", "Least severity that is logged.", choices=LOG_LEVELS)
     seed_prices: bool = _server(True, "Load the catalogue of the installed `genai-prices`.")
+
+    @property
+    def context_secrets(self) -> tuple[str, ...]:
+        """The secrets of `context_secret`: the first signs, all are believed."""
+        return tuple(parts(self.context_secret))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +277,7 @@ def _known(name: str, where: str) -> Setting:
 def _value(setting: Setting, raw: Any, where: str) -> Any:
     """Return a checked value; text is parsed, other values must have the type already."""
     try:
-        value = _typed(setting, raw)
+        value = typed(setting.type, raw, sizes=setting.name.endswith("_bytes"))
     except (ValueError, TypeError) as error:
         shown = "" if setting.secret else f" Got {raw!r}."
         raise ConfigError(f"`{setting.name}` must be {error}.{shown}", where=where) from error
@@ -268,74 +287,15 @@ def _value(setting: Setting, raw: Any, where: str) -> Any:
             where=where,
         )
     low, high = setting.least, setting.most
+    if setting.type == "str":
+        # A text with bounds is a list by commas; what it says may be secret.
+        if low is not None and any(len(part) < low for part in parts(value)):
+            raise ConfigError(
+                f"Every part of `{setting.name}` must have at least {low:g} characters.",
+                where=where,
+            )
+        return value
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = f"at least {low:g}" if high is None else f"from {low or 0:g} to {high:g}"
         raise ConfigError(f"`{setting.name}` must be {bounds}. Got {value!r}.", where=where)
     return value
-
-
-def _typed(setting: Setting, raw: Any) -> Any:
-    match setting.type:
-        case "str":
-            if not isinstance(raw, str):
-                raise TypeError("text")
-            return raw.strip()
-        case "bool":
-            return _boolean(raw)
-        case "int":
-            return _integer(raw, sizes=setting.name.endswith("_bytes"))
-        case "float":
-            return _number(raw)
-        case _:
-            return _map(raw)
-
-
-def _boolean(raw: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    text = raw.strip().lower() if isinstance(raw, str) else ""
-    if text not in _TRUE + _FALSE:
-        raise ValueError("true or false")
-    return text in _TRUE
-
-
-def _integer(raw: Any, *, sizes: bool) -> int:
-    expected = "a whole number" + (", with KiB, MiB or GiB if you like" if sizes else "")
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
-    if not isinstance(raw, str):
-        raise TypeError(expected)
-    text, factor = raw.strip().lower().replace("_", ""), 1
-    if sizes and text[-3:] in _SIZES:
-        text, factor = text[:-3].strip(), _SIZES[text[-3:]]
-    # `int` also reads digits of other scripts; a setting is ASCII.
-    if not text.isascii() or not text.lstrip("-").isdigit():
-        raise ValueError(expected)
-    return int(text) * factor
-
-
-def _number(raw: Any) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise TypeError("a number")
-    try:
-        value = float(raw)
-    except ValueError:
-        raise ValueError("a number") from None
-    if not math.isfinite(value):
-        raise ValueError("a finite number")
-    return value
-
-
-def _map(raw: Any) -> Mapping[str, str]:
-    """Return a map from a mapping, or from text as `a=openai,b=anthropic`."""
-    expected = "a map of text to text, as text `a=openai,b=anthropic`"
-    if isinstance(raw, str):
-        pairs = [pair.partition("=") for pair in raw.split(",") if pair.strip()]
-        items = {left.strip(): right.strip() for left, _, right in pairs}
-    elif isinstance(raw, Mapping):
-        items = {str(left).strip(): right for left, right in raw.items()}
-    else:
-        raise TypeError(expected)
-    if not all(left and right and isinstance(right, str) for left, right in items.items()):
-        raise ValueError(expected)
-    return MappingProxyType(items)

@@ -19,7 +19,8 @@ from outlay.capture.runtime import active
 from outlay.errors import ConfigError
 
 PUBLIC = [
-    "agent", "context", "current", "flush", "init", "on", "partial", "record", "shutdown", "stats",
+    "agent", "carried", "carry", "context", "current", "flush", "init", "on", "partial", "record",
+    "shutdown", "stats",
 ]  # fmt: skip
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import outlay
-from outlay.capture.rates import Rates
+from outlay.capture.rates import REFRESH_S, RETRY_S, Rates
 from outlay.capture.runtime import active
-from outlay.capture.transport import Transport
+from outlay.capture.transport import Reply, Transport
 from outlay.core.calls import call_of
 from outlay.core.prices import PriceBook
 from outlay.core.rates import ModelRow, RateRow
@@ -113,6 +114,49 @@ def test_the_snapshot_is_fetched_kept_and_revalidated(collector: Collector, tmp_
     assert second.book is not None
     assert collector.loopback.requests[1][2]["if-none-match"] == f'"{BOOK.hash}"'
     transport.close()
+
+
+class Away:
+    """A server that cannot be reached until it is there."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.there = False
+        self.now = 1000.0
+
+    def request(self, *_: Any, **__: Any) -> Reply:
+        self.asked.append(self.now - 1000.0)
+        if not self.there:
+            raise ConnectionRefusedError
+        return Reply(200, {}, BOOK.to_snapshot())
+
+
+def test_a_server_that_is_away_is_asked_again_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, made = Away(), rates(None)
+    monkeypatch.setattr(time, "monotonic", lambda: server.now)
+    for _ in range(2000):
+        server.now += 0.05
+        made.refresh(cast("Transport", server))
+    waits = [later - sooner for sooner, later in pairwise(server.asked)]
+    assert waits == pytest.approx([0.25, 0.5, 1, 2, 4, 8, *[15] * (len(waits) - 6)], abs=0.11)
+    assert len(server.asked) < 15
+    server.there = True
+    server.now += RETRY_S[1]
+    made.refresh(cast("Transport", server))
+    assert made.book is not None
+    server.there, server.asked = False, []
+    for _ in range(3):
+        server.now += REFRESH_S + RETRY_S[0]
+        made.refresh(cast("Transport", server))
+        server.now += 2 * RETRY_S[0]
+        made.refresh(cast("Transport", server))
+        server.there = True
+        server.now += RETRY_S[1]
+        made.refresh(cast("Transport", server))
+        server.there = False
+    assert len(server.asked) == 9, "after it was there, it is soon asked again"
 
 
 def test_a_damaged_or_foreign_snapshot_is_no_price(collector: Collector, tmp_path: Path) -> None:

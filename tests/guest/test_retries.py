@@ -9,9 +9,12 @@ from typing import Any
 from outlay.capture.retries import (
     FALLBACK_WINDOW_S,
     MAX_FAILURES,
+    MAX_SHARED_FAILURES,
     RETRY_WINDOW_S,
     Failure,
     Memory,
+    Place,
+    SharedMemory,
     is_retryable,
     owner,
 )
@@ -125,3 +128,64 @@ def test_a_client_that_counts_its_attempts_is_believed_whatever_the_status() -> 
     memory = Memory()
     memory.failed(failure(attempt=0, retryable=False))
     assert begin(memory, retry_count=1).call_id == "c"
+
+
+# -- where many clients share a memory -------------------------------------------------------------
+
+
+def shared(**more: Any) -> SharedMemory:
+    """A memory in which the task of another request, which is over, left a failure."""
+
+    async def request() -> Failure:
+        return failure(**more)
+
+    memory = SharedMemory()
+    memory.failed(asyncio.run(request()))
+    return memory
+
+
+def test_a_repeat_is_known_in_whatever_task_it_comes() -> None:
+    memory = shared(attempt=1, fallback_from="x")
+    place = begin(memory, retry_count=1, span_id="elsewhere")
+    assert (place.call_id, place.attempt, place.fallback_from) == ("c", 2, "x")
+    assert begin(memory).call_id is None, "a failure is followed once"
+    assert begin(shared()).call_id == "c", "clients that do not count repeat, too"
+
+
+def test_another_request_of_the_same_clients_is_no_fallback() -> None:
+    memory = shared(retryable=False)
+    assert begin(memory, OTHER) == begin(memory) == Place()
+    assert begin(memory, retry_count=1).call_id == "c", "who counts knows better"
+
+
+def test_a_count_that_no_failure_backs_begins_a_new_call() -> None:
+    assert begin(SharedMemory(), retry_count=3) == Place()
+    assert begin(shared(), OTHER, retry_count=3) == Place()
+    assert begin(shared(), now=100.1 + RETRY_WINDOW_S, retry_count=1) == Place()
+
+
+def test_beside_a_request_at_work_only_who_counts_repeats_it() -> None:
+    async def main() -> None:
+        memory = SharedMemory()
+        done = asyncio.Event()
+
+        async def request() -> None:
+            memory.failed(failure())
+            await done.wait()
+
+        at_work = asyncio.create_task(request())
+        await asyncio.sleep(0)
+        assert begin(memory).call_id is None
+        assert begin(memory, retry_count=1).call_id == "c"
+        done.set()
+        await at_work
+
+    asyncio.run(main())
+
+
+def test_a_shared_memory_is_bounded_too() -> None:
+    memory = SharedMemory()
+    for n in range(MAX_SHARED_FAILURES + 1):
+        memory.failed(failure(key=(KEY[0], n), call_id=str(n)))
+    assert begin(memory, (KEY[0], 0)).call_id is None
+    assert begin(memory, (KEY[0], 1)).call_id == "1"

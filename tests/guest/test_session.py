@@ -13,6 +13,7 @@ import pytest
 import outlay
 from outlay.capture import forks, session
 from outlay.capture.runtime import active
+from outlay.capture.scope import Scope
 from outlay.capture.session import MAX_SESSIONS, Follower
 from outlay.capture.testing import capture_events
 from outlay.core.prices import ModelRow, PriceBook, RateRow
@@ -108,6 +109,30 @@ def test_tenants_that_share_a_socket_pay_each_their_own(events: list[dict[str, A
         hear(follower, {"type": "response.created", "response": {"id": name}})
     hear(follower, done("r2"), done("r1"))
     assert [(e["response_id"], e["tenant_id"]) for e in events] == [("r2", "b"), ("r1", "a")]
+
+
+def test_a_scope_that_is_handed_in_pays_for_all_of_it(events: list[dict[str, Any]]) -> None:
+    runtime = active()
+    assert runtime is not None
+    payer = Scope({"tenant_id": "payer", "tenant_source": "key"}, {})
+    with outlay.context(tenant="opener"):
+        follower = Follower.begin(runtime, URL, payer)
+    assert follower is not None
+    with outlay.context(tenant="asker"):
+        follower.sent(ASK)
+        hear(follower, CREATED, DONE)
+    assert [(e["tenant_id"], e["tenant_source"]) for e in events] == [("payer", "key")]
+
+
+def test_a_follower_tells_where_it_goes_and_whether_work_is_under_way() -> None:
+    with capture_events():
+        follower = follow()
+        assert follower.endpoint.surface == "openai.realtime"
+        seen = [follower.under_way]
+        hear(follower, CREATED)
+        seen.append(follower.under_way)
+        follower.end()
+        assert [*seen, follower.under_way] == [False, True, False]
 
 
 def test_totals_count_the_session(events: list[dict[str, Any]]) -> None:

@@ -160,3 +160,14 @@ def test_the_process_environment_is_read_when_none_is_passed(
             monkeypatch.delenv(variable)
     monkeypatch.setenv("OUTLAY_SERVICE", "shop")
     assert load().service == "shop"
+
+
+def test_of_several_context_secrets_each_has_a_least_length_and_none_is_shown() -> None:
+    one, two = "a" * 16, "b" * 20
+    assert load({}).context_secrets == ()
+    got = load({"OUTLAY_CONTEXT_SECRET": f" {one} , {two},"})
+    assert got.context_secrets == (one, two)
+    assert one not in repr(got)
+    with pytest.raises(ConfigError, match="at least 16 characters") as caught:
+        load({"OUTLAY_CONTEXT_SECRET": f"{one},short-secret"})
+    assert "short-secret" not in str(caught.value.as_dict())

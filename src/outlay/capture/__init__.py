@@ -11,6 +11,8 @@ from outlay.capture.agents import AgentRun
 from outlay.capture.api import (
     Current,
     agent,
+    carried,
+    carry,
     context,
     current,
     flush,
@@ -32,6 +34,8 @@ __all__ = [
     "RunStopped",
     "Totals",
     "agent",
+    "carried",
+    "carry",
     "context",
     "current",
     "flush",

@@ -1,4 +1,4 @@
-"""What host applications call: `init`, `context`, `agent`, `record`, `current`, `flush`, `stats`.
+"""What host applications call: `init`, `context`, `agent`, `record`, `current`, `carry`, ….
 
 Nothing here raises into the caller, except `init(strict=True)` for bad settings and `agent` for bad
 rules. Each function is a thin door; the work is in the modules beside it.
@@ -15,6 +15,8 @@ from typing import Any
 from outlay import config
 from outlay.capture import guard, recording, taps
 from outlay.capture.agents import AgentOpener, rules_of
+from outlay.capture.carrying import carried as carried  # noqa: PLC0414 - of this interface
+from outlay.capture.carrying import carry as carry  # noqa: PLC0414 - likewise
 from outlay.capture.guard import caught, logger, shielded, warn_once
 from outlay.capture.runtime import Runtime, activate, active
 from outlay.capture.scope import ContextOpener

@@ -17,13 +17,14 @@ MAX_REASONS: Final = 64
 class Stats:
     """Running counts of one process: shipments by the shipper alone, drops by anybody."""
 
-    __slots__ = ("_dropped", "_lock", "_rejected", "acknowledged", "shipped")
+    __slots__ = ("_contexts", "_dropped", "_lock", "_rejected", "acknowledged", "shipped")
 
     def __init__(self) -> None:
         self.shipped = 0
         self.acknowledged = 0
         self._dropped: dict[str, int] = {}
         self._rejected: dict[str, int] = {}
+        self._contexts: dict[str, int] = {}
         # Re-entrant: a stream collected as garbage may end, and count, on top of us.
         self._lock = threading.RLock()
 
@@ -35,6 +36,10 @@ class Stats:
         """Count an event that the server refused, by its code."""
         self._count(self._rejected, code)
 
+    def context(self, outcome: str) -> None:
+        """Count a context that came from another process, by what became of it."""
+        self._count(self._contexts, outcome)
+
     def _count(self, counts: dict[str, int], reason: str) -> None:
         with self._lock:
             if reason not in counts and len(counts) >= MAX_REASONS:
@@ -45,6 +50,7 @@ class Stats:
         """Return all counts as they are now; `spooled` is what the spool took."""
         with self._lock:
             dropped, rejected = dict(self._dropped), dict(self._rejected)
+            contexts = dict(self._contexts)
         refused = sum(n for reason, n in dropped.items() if reason not in LOST_LATER)
         return {
             "captured": spooled + refused,
@@ -54,4 +60,5 @@ class Stats:
             "rejected": sum(rejected.values()),
             "rejected_by_code": rejected,
             "dropped": dropped,
+            **({"contexts": contexts} if contexts else {}),
         }

@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from outlay.capture.scope import Scope, text
+from outlay.capture.scope import VERIFIED_BY, Scope, text
 from outlay.core.event import (
     MAX_COUNT,
     MAX_FLAGS,
@@ -86,6 +86,8 @@ def attribution(scope: Scope, defaults: Defaults) -> str:
         return kept[1]
     values = {**defaults.fields, **scope.values}
     made = ",".join([f'"{name}":{quoted(value)}' for name, value in values.items()])
+    if VERIFIED_BY in values:
+        made = f'{made},"context_verified":true'
     if scope.labels:
         made = f'{made},"labels":{dumps(dict(scope.labels))}'
     scope.fragment = (defaults, made)

@@ -85,7 +85,7 @@ class Scope:
     """
 
     __slots__ = (
-        "counters", "fragment", "labels", "memory", "opener", "outer", "run", "values",
+        "counters", "fragment", "labels", "memory", "opener", "outer", "run", "sealed", "values",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +112,8 @@ class Scope:
             self.run = outer.run
         self.fragment: tuple[object, str] | None = None
         """The attribution as JSON text and what it was made for, kept by `events`."""
+        self.sealed: tuple[object, int, str] | None = None
+        """The attribution as a signed envelope, whose it is and until when, kept by `carrying`."""
 
     @property
     def span_id(self) -> str | None:
@@ -121,10 +123,13 @@ class Scope:
     def context(self) -> CostContext:
         """Return the attribution as the value that callers see."""
         values = {_NAMES.get(name, name): value for name, value in self.values.items()}
-        values.pop("parent_span_id", None)
+        for name in ("parent_span_id", VERIFIED_BY):
+            values.pop(name, None)
         return CostContext(**values, labels=MappingProxyType(dict(self.labels)))
 
 
+VERIFIED_BY: Final = "context_key_id"
+"""The value that names the secret whose signature vouches for what a context says."""
 _NAMES: Final = {"tenant_id": "tenant", "user_id": "user", "workspace_id": "workspace"}
 _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -209,7 +214,16 @@ class Opener:
         labels = outer.labels
         if self._labels:
             labels = dict(list({**labels, **self._labels}.items())[:MAX_LABELS])
-        return {**outer.values, **self._values}, labels
+        values = {**outer.values, **self._values}
+        if VERIFIED_BY in values and not self._vouched(outer):
+            del values[VERIFIED_BY]
+        return values, labels
+
+    def _vouched(self, outer: Scope) -> bool:
+        """Tell whether somebody signed the tenant, whichever of the two says it."""
+        if self.gives("tenant_id"):
+            return self.gives(VERIFIED_BY)
+        return VERIFIED_BY in outer.values or "tenant_id" not in outer.values
 
     def gives(self, name: str) -> bool:
         """Tell whether a value was said to whoever made this, and not taken from around."""

@@ -1,8 +1,7 @@
 """The tap on `httpx` and `httpx2`: every `Client.send` and `AsyncClient.send` is one attempt.
 
-`send` is the public choke point that any transport, auth flow and SDK goes through. The tap moves
-bytes to the attempt and parses nothing; the caller gets the same response object, the same bytes
-and the same exceptions. One implementation serves both modules, which it never imports.
+All transports, auth flows and SDKs go through it. The tap moves bytes to the attempt and parses
+nothing; the caller gets the same response object, bytes and exceptions. It serves both modules.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from outlay.capture.attempt import Attempt
+from outlay.capture.carrying import HEADER, outgoing
 from outlay.capture.guard import caught
 from outlay.capture.runtime import Runtime, active
+from outlay.capture.taps import http_redirects
 from outlay.capture.taps.shared import (
     MARK,
     begin,
@@ -45,12 +46,14 @@ def install(module: ModuleType) -> None:
         module.Client.send = _tapped(module.Client.send, module, sync_tee)
     if not hasattr(module.AsyncClient.send, MARK):
         module.AsyncClient.send = _tapped_async(module.AsyncClient.send, module, async_tee)
+    http_redirects.install(module)
 
 
 def remove(module: ModuleType) -> None:
     """Take the tap off again, where nobody wrapped it since."""
     for client in (module.Client, module.AsyncClient):
         restore(client, "send")
+    http_redirects.remove(module)
 
 
 def _tapped(original: Callable[..., Any], module: Any, tee: Any) -> Callable[..., Any]:
@@ -112,13 +115,20 @@ def _tapped_async(original: Callable[..., Any], module: Any, tee: Any) -> Callab
 class _Sending:
     """One metered `send`: what goes out, and the attempt that follows it."""
 
-    __slots__ = ("_request", "args", "attempt", "kwargs")
+    __slots__ = ("_request", "_tells", "args", "attempt", "kwargs")
 
     def __init__(
-        self, attempt: Attempt, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        attempt: Attempt,
+        request: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tells: Runtime | None,
     ) -> None:
         self.attempt = attempt
         self._request = request
+        self._tells = tells
+        """Who signs the context for a gateway of ours; `None`: nobody is told."""
         self.args = args
         self.kwargs = kwargs
 
@@ -137,7 +147,8 @@ class _Sending:
             attempt = begin(runtime, route, method, url, request.headers.raw, _body(request))
             if attempt is None:
                 return None
-            return cls(attempt, request, args, kwargs)
+            tells = runtime if route.private and runtime.secrets else None
+            return cls(attempt, request, args, kwargs, tells)
         except Exception as error:
             caught("tap.begin", error)
             return None
@@ -155,22 +166,31 @@ class _Sending:
         return response
 
     def prepare(self, module: Any) -> None:
-        """Make what is to be sent: with the usage asked for, with another model, unpacked."""
+        """Make what is to be sent: with usage asked for, another model, the context, unpacked."""
         attempt = self.attempt
         try:
             changed = attempt.changed
             url, body = (None, None) if changed is None else (changed.url, changed.body)
+            more = {} if self._tells is None else self._told(self._tells)
             if self.kwargs.get("stream"):
-                more = attempt.body_with_usage()
-                body = body if more is None else more
-                if body is None and not attempt.relays:
-                    return
-                # The stream is edited on its way back, so it must come unpacked.
-                self._replace(module.Request, body, url, {"Accept-Encoding": "identity"})
-            elif body is not None:
-                self._replace(module.Request, body, url, {})
+                asked = attempt.body_with_usage()
+                body = body if asked is None else asked
+                if body is not None or attempt.relays:
+                    # The stream is edited on its way back, so it must come unpacked.
+                    more["Accept-Encoding"] = "identity"
+            if body is not None or more:
+                self._replace(module.Request, body, url, more)
         except Exception as error:
             caught("tap.prepare", error)
+
+    def _told(self, runtime: Runtime) -> dict[str, str]:
+        """Return the header that tells a gateway of ours the context, if there is one to tell."""
+        try:
+            baggage = outgoing(runtime, self._request.headers.get(HEADER, ""))
+        except Exception as error:
+            caught("tap.carry", error)
+            return {}
+        return {HEADER: baggage} if baggage else {}
 
     def _replace(
         self, request_class: Any, body: bytes | None, url: str | None, more: dict[str, str]
@@ -187,6 +207,8 @@ class _Sending:
             request.method, url or request.url, headers=headers, extensions=request.extensions,
             **content,
         )  # fmt: skip
+        if body is None and hasattr(request, "_content"):
+            copy.read()  # for a hook that looks at the body on its way
         if len(self.args) > 1:
             self.args = (self.args[0], copy, *self.args[2:])
         else:

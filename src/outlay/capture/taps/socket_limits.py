@@ -7,14 +7,14 @@ it is counted as its events come, and a socket that is open is not closed by lim
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from outlay.capture.attempt_events import record_blocked
 from outlay.capture.guard import caught
 from outlay.capture.retries import FIRST
 from outlay.capture.runtime import Runtime, active
-from outlay.capture.scope import working_scope
+from outlay.capture.scope import Scope, working_scope
 from outlay.wire.base import Reading
 from outlay.wire.refusals import refusal_response
 
@@ -24,26 +24,51 @@ if TYPE_CHECKING:  # limits are loaded where they are on
 
 Make = Callable[[int, dict[str, str], bytes], Exception]
 """Makes the library's own error of a handshake's answer: of its status, headers and body."""
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class _Opening(NamedTuple):
+    """Who asks for what."""
+
+    runtime: Runtime
+    scope: Scope
+    entry: Entry
+    reading: Reading
 
 
 def refuse(url: str | None, make: Make) -> Exception | None:
     """Ask limits about a socket; the error is to be raised for one that may not open. Blocks."""
-    opening = _opening(url)
-    return None if opening is None else _error(make, *opening, opening[1].enter())
+    opening = _here(url)
+    return None if opening is None else _error(make, _answer(opening, opening.entry.enter()))
 
 
 async def refuse_async(url: str | None, make: Make) -> Exception | None:
     """Ask limits about a socket; the error is to be raised for one that may not open. Awaits."""
-    opening = _opening(url)
-    return None if opening is None else _error(make, *opening, await opening[1].enter_async())
-
-
-def _opening(url: str | None) -> tuple[Runtime, Entry, Reading] | None:
-    """Return who asks for what; `None` where there is nothing to ask, or where this fails."""
-    runtime = active()
-    if runtime is None or url is None:
+    opening = _here(url)
+    if opening is None:
         return None
-    scope = working_scope()
+    return _error(make, _answer(opening, await opening.entry.enter_async()))
+
+
+async def refusal_of(runtime: Runtime, scope: Scope, url: str) -> Answer | None:
+    """Ask limits about somebody's socket; what to answer its handshake if it may not open. Awaits.
+
+    Args:
+        runtime: the guest.
+        scope: whose socket it is.
+        url: where it goes.
+    """
+    opening = _opening(runtime, scope, url)
+    return None if opening is None else _answer(opening, await opening.entry.enter_async())
+
+
+def _here(url: str | None) -> _Opening | None:
+    runtime = active()
+    return None if runtime is None or url is None else _opening(runtime, working_scope(), url)
+
+
+def _opening(runtime: Runtime, scope: Scope, url: str) -> _Opening | None:
+    """Return who asks for what; `None` where there is nothing to ask, or where this fails."""
     if runtime.gate is None and scope.run is None:
         return None
     try:
@@ -63,24 +88,35 @@ def _opening(url: str | None) -> tuple[Runtime, Entry, Reading] | None:
             endpoint.region_class,
             model_requested=named[0] or endpoint.deployment,
         )
-        return runtime, entry_apart(runtime, runtime.gate, scope, reading, url, 0), reading
+        entry = entry_apart(runtime, runtime.gate, scope, reading, url, 0)
+        return _Opening(runtime, scope, entry, reading)
     except Exception as error:
         caught("limits.entry", error)
         return None
 
 
-def _error(
-    make: Make, runtime: Runtime, entry: Entry, reading: Reading, refusal: Refusal | None
-) -> Exception | None:
+def _answer(opening: _Opening, refusal: Refusal | None) -> Answer | None:
+    """Give back what limits held; record a refusal and return what answers the handshake."""
     try:
         fields: dict[str, Any] = {}
+        entry = opening.entry
         entry.fill(fields)
         entry.drop()
         if refusal is None:
             return None
-        error = make(*refusal_response(entry.endpoint, refusal.as_dict()))
-        record_blocked(runtime, working_scope(), reading, refusal, FIRST, None, fields)
+        answer = refusal_response(entry.endpoint, refusal.as_dict())
+        record_blocked(
+            opening.runtime, opening.scope, opening.reading, refusal, FIRST, None, fields
+        )
     except Exception as problem:
         caught("tap.blocked", problem)
         return None
-    return error
+    return answer
+
+
+def _error(make: Make, answer: Answer | None) -> Exception | None:
+    try:
+        return None if answer is None else make(*answer)
+    except Exception as problem:
+        caught("tap.blocked", problem)
+        return None
