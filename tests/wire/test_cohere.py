@@ -230,6 +230,24 @@ def test_a_generate_stream_that_fails_says_so() -> None:
     )
     reading = read(v1_stream(*lines, url="https://api.cohere.com/v1/generate"))
     assert (reading.status, reading.error_type, reading.billed) == ("error", "error", "possible")
+    assert (reading.usage, reading.usage_source) == ({"input": 2, "output": 2}, "estimated")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("ERROR", "error"), ("TIMEOUT", "error"), ("USER_CANCEL", "aborted")]
+)
+def test_a_v2_stream_that_fails_without_counts_is_estimated_from_what_was_seen(
+    reason: str, status: str
+) -> None:
+    end: dict[str, Any] = {"type": "message-end", "delta": {"finish_reason": reason}}
+    reading = assert_same_in_any_chunking(v2_stream(START, TEXT, end))
+    assert (reading.status, reading.billed) == (status, "possible")
+    assert (reading.usage, reading.usage_source) == ({"input": 2, "output": 10}, "estimated")
+    unseen = read(v2_stream(START, end))
+    assert (unseen.status, unseen.billed, unseen.usage) == (status, "no", {})
+    counted = {**end, "delta": {**end["delta"], "usage": counts({"input_tokens": 1})}}
+    told = read(v2_stream(START, TEXT, counted))
+    assert (told.status, told.billed, told.usage) == (status, "yes", {"input": 1})
 
 
 # -- v1, classify, parse -----------------------------------------------------------------------

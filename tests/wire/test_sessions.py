@@ -23,7 +23,7 @@ from outlay.wire.sessions import (
     whole_seconds,
 )
 from tests.wire.harness import assert_sane
-from tests.wire.sockets import GEMINI, REALTIME, VERTEX, got, opened
+from tests.wire.sockets import GEMINI, REALTIME, VERTEX, got, opened, sent
 
 SOCKETS = {
     REALTIME: (RealtimeSession, "openai", "openai.realtime"),
@@ -198,3 +198,60 @@ def test_whatever_passes_the_codec_answers_with_sane_readings(
     for reading in [*readings, *session.finish()]:
         assert_sane(reading)
         assert not any(f.startswith("codec_error") for f in reading.findings), reading.findings
+
+
+# -- what is under way ---------------------------------------------------------------------------
+
+RESPONSES = "wss://api.openai.com/v1/responses"
+CREATED = {"type": "response.created", "response": {"id": "r1"}}
+
+
+@pytest.mark.parametrize(
+    ("url", "asks", "works", "ends"),
+    [
+        (
+            REALTIME,
+            {"type": "response.create"},
+            CREATED,
+            {"type": "response.done", "response": {"id": "r1", "status": "completed"}},
+        ),
+        (
+            RESPONSES,
+            {"type": "response.create", "model": "gpt-5"},
+            CREATED,
+            {"type": "response.completed", "response": {"id": "r1", "status": "completed"}},
+        ),
+        (
+            GEMINI,
+            {"clientContent": {"turnComplete": True}},
+            {"serverContent": {"modelTurn": {"parts": [{"text": "a"}]}}},
+            {"serverContent": {"turnComplete": True}, "usageMetadata": {"promptTokenCount": 1}},
+        ),
+    ],
+)
+def test_work_is_under_way_from_its_asking_to_its_counts(
+    url: str, asks: Any, works: Any, ends: Any
+) -> None:
+    session = opened(url)
+    seen = [session.under_way]
+    sent(session, asks)
+    seen.append(session.under_way)
+    for message in (works, ends):
+        got(session, message)
+        seen.append(session.under_way)
+    assert seen == [False, True, True, False]
+
+
+def test_work_that_nobody_asked_for_is_under_way_once_it_is_told_of() -> None:
+    for url in (REALTIME, RESPONSES):
+        session = opened(url)
+        got(session, CREATED)
+        seen = [session.under_way]
+        session.finish()
+        assert [*seen, session.under_way] == [True, False]
+
+
+def test_a_session_that_is_charged_by_the_second_does_not_wait_for_its_end() -> None:
+    session = opened("wss://api.openai.com/v1/live/sessions")
+    sent(session, {"type": "session.start"})
+    assert not session.under_way

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,43 @@ def test_the_chunking_never_matters(parts: list[bytes]) -> None:
 @given(st.lists(st.binary(max_size=40), max_size=10))
 def test_whatever_comes_nothing_raises(chunks: list[bytes]) -> None:
     assert parse(*chunks) == parse(b"".join(chunks))
+
+
+def by_the_standard(body: bytes) -> list[tuple[str, bytes]]:
+    """The events of a whole stream, line by line as the standard has it; its end ends the last."""
+    found: list[tuple[str, bytes]] = []
+    data: list[bytes] = []
+    name = b""
+    text = body.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for line in [*text.split(b"\n"), b""]:
+        field, colon, value = line.partition(b":")
+        if not line:
+            if data:
+                found.append((name.decode(), b"\n".join(data)))
+            data, name = [], b""
+        elif field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+        assert field or colon or not line
+    return found
+
+
+LINES = [
+    b"data: x", b"data: ", b"data:", b"data", b"data:  y", b"data: {", b"data: [DONE]", b": c",
+    b"event: n", b"event", b"id: 1", b"dataset: z", b" data: x", b"\xef\xbb\xbf",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from([b"\n", b"\n\n", b"\r\n", b"\r"]))),
+    st.lists(st.integers(0, 300), max_size=5),
+    st.booleans(),
+)
+def test_the_short_way_for_events_of_one_line_is_the_standards(
+    lines: list[tuple[bytes, bytes]], places: list[int], mark: bool
+) -> None:
+    body = b"\xef\xbb\xbf" * mark + b"".join(line + end for line, end in lines)
+    at = sorted({0, len(body), *(min(place, len(body)) for place in places)})
+    chunks = [body[low:high] for low, high in pairwise(at)]
+    assert parse(*chunks) == parse(body) == by_the_standard(body)

@@ -53,6 +53,9 @@ READ_HEADERS = frozenset(
 )  # fmt: skip
 """All headers that any reader looks at, of requests and replies; nobody need pass others."""
 
+PROBLEM_HEADER = "outlay-problem"
+"""Names what a gateway of ours found wrong, on an answer of its own: no provider was asked."""
+
 _decode = json.JSONDecoder().raw_decode
 
 _FIRST_SECOND = 1_000_000_000

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from outlay.wire.base import Endpoint
-from outlay.wire.frames import Frames, SseFrames
+from outlay.wire.frames import Echo, Frames, SseFrames
 
 SSE: Final = "text/event-stream"
 EVENT_STREAM: Final = "application/vnd.amazon.eventstream"
@@ -38,6 +38,15 @@ class Closing:
         self.finished = False
         """The provider has ended the output itself: there is nothing to cut."""
 
+    @property
+    def echo(self) -> Echo | None:
+        """Where a reader of the same stream may leave what `load_json` gave it of each piece.
+
+        It must read a piece before `pass_on` has it, and what is left of it then is dropped.
+        `None`: this one has no use for it.
+        """
+        return self._frames.echo
+
     def pass_on(self, chunk: bytes) -> bytes:
         """Take relayed bytes and return those that the caller may see: whole events."""
         whole = self._frames.feed(chunk)
@@ -52,6 +61,8 @@ class Closing:
                     self.see(name, body)
             except Exception:  # noqa: S112 - an odd event passes as it is
                 continue
+        if self._frames.echo:
+            self._frames.echo.clear()
         return b"".join(whole)
 
     def flush(self) -> bytes:

@@ -145,8 +145,10 @@ class CohereChatReader(CohereReader):
             reading.status = _STATUS.get(self._finish, "ok")
             if reading.status == "error":
                 reading.error_type = self._finish.lower()
-                if not self.usage_final:
-                    reading.billed = "possible" if self.output_characters else "no"
+            if reading.status in ("error", "aborted") and not self.usage_final:
+                # The base estimates what was seen, as of a stream that broke off.
+                reading.billed = "possible" if self.output_characters else "no"
+                self.terminal = not self.output_characters
         inputs = as_list(self.request_body.get("inputs"))
         succeeded = reading.http_status is not None and reading.http_status < 400
         if reading.operation == "other" and succeeded and not self.usage_final:

@@ -11,14 +11,19 @@ import json
 import re
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final, Protocol
 
 from outlay.wire.base import load_json
+from outlay.wire.long_values import HELD_WHOLE_BYTES
 from outlay.wire.sse import SseParser
 
 MAX_HELD_BYTES: Final = 4 * 1024 * 1024
 """Of an event that is not whole yet."""
+MAX_ECHO: Final = 4096
+"""Events of one piece that are parsed only once."""
 
 _BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 _LONGEST_END: Final = 4
@@ -30,12 +35,18 @@ _TEXT: Final = b"\x07"
 _STRUCTURE: Final = re.compile(rb'[{}"]')
 _IN_STRING: Final = re.compile(rb'["\\]')
 
+Echo = deque[tuple[bytes, Any]]
+"""The JSON texts of a stream's events and what they say, in order; nobody may change these."""
+
 
 class Frames(Protocol):
     """How one kind of stream is cut into events."""
 
     lost: bool
     """An event was too long: from there on everything passes, and nothing can be added."""
+
+    echo: Echo | None
+    """What a reader of the same stream has parsed of the latest piece; `None`: of no use here."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take a chunk and return the events that it completes, each with its own bytes."""
@@ -56,6 +67,7 @@ class _Held:
     def __init__(self) -> None:
         self._rest = bytearray()
         self.lost = False
+        self.echo: Echo | None = None
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take a chunk and return the events that it completes, each with its own bytes."""
@@ -92,6 +104,7 @@ class SseFrames(_Held):
     def __init__(self, *, named: bool = False) -> None:
         super().__init__()
         self._named = named
+        self.echo = deque(maxlen=MAX_ECHO)
 
     def _ends(self, data: bytearray, seen: int) -> Iterator[int]:
         for found in _BLANK_LINE.finditer(data, max(0, seen - _LONGEST_END + 1)):
@@ -99,12 +112,28 @@ class SseFrames(_Held):
 
     def read(self, event: bytes) -> tuple[str, Any]:
         """Return an event's name and JSON, or `[DONE]`; a comment has neither."""
-        parser = SseParser()
-        for found in (*parser.feed(event), *parser.close()):
-            if found.data.strip() == b"[DONE]":
-                return "", "[DONE]"
-            return found.event, load_json(found.data)
-        return "", None
+        end = len(event) - 2
+        one_line = event.startswith(b"data: ") and event.find(b"\n", 6) == end
+        if one_line and end <= HELD_WHOLE_BYTES and b"\r" not in event:
+            name, data = "", event[6:end]
+        else:
+            parser = SseParser()
+            found = next(chain(parser.feed(event), parser.close()), None)
+            if found is None:
+                return "", None
+            name, data = found
+        if data.strip() == b"[DONE]":
+            return "", "[DONE]"
+        return name, self._json(data)
+
+    def _json(self, data: bytes) -> Any:
+        """Return what a text says, from who has parsed it if he has."""
+        echo = self.echo
+        while echo:
+            text, body = echo.popleft()
+            if text == data:  # else the reader saw an event that is not relayed
+                return body
+        return load_json(data)
 
     def write(self, name: str, body: Any) -> bytes:
         """Return the bytes of an event, or of `[DONE]`."""

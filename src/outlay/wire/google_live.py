@@ -88,6 +88,11 @@ class GoogleLiveSession(MessageSession):
         self._characters = 0
         self._audio_bytes = 0
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the model was asked to speak, or speaks, and its counts are not here."""
+        return self._now is not None or bool(self._asked)
+
     def on_sent(self, body: dict[str, Any], mark: Any) -> None:
         """Read what the client sets up, asks and answers; both spellings of names are legal."""
         for key, value in body.items():

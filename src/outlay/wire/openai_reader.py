@@ -6,7 +6,7 @@ Subclasses know where each API keeps these. Counts of characters are kept, never
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from outlay.wire.base import Endpoint, Request, as_count, as_dict, as_list, as_text, load_json
 from outlay.wire.openai_cost import load_exact, stated_cost, without_decimals
@@ -14,6 +14,9 @@ from outlay.wire.openai_usage import CHAT, Shape, fill, has_counts
 from outlay.wire.reader import BodyReader, error_type_of
 from outlay.wire.usage_object import numbers_and_names
 from outlay.wire.vendors import Vendor, conventions
+
+if TYPE_CHECKING:
+    from outlay.wire.frames import Echo
 
 MAX_TEXT_DEPTH = 4
 """Levels of nested content parts that are counted."""
@@ -40,6 +43,10 @@ class OpenAiReader(BodyReader):
     def parse(self, data: bytes) -> Any:
         """Parse exactly where the vendor states money, plainly elsewhere."""
         return load_exact(data) if self.vendor.cost else load_json(data)
+
+    def echo_to(self, echo: Echo | None) -> None:
+        """Leave events for who relays them, unless their fractions are no plain numbers here."""
+        super().echo_to(None if self.vendor.cost else echo)
 
     def on_request(self, body: dict[str, Any]) -> None:
         """Read what was asked, as far as all APIs of this shape ask it alike."""

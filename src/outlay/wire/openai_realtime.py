@@ -105,6 +105,11 @@ class RealtimeSession(MessageSession):
         self._text_messages = 0
         """Text messages sent that no reading has counted yet."""
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a response was asked for or begun, and is not done."""
+        return bool(self._pending or self._asked)
+
     def on_sent(self, body: dict[str, Any], mark: Any) -> None:
         """Read what the client asks for and adds to the conversation."""
         kind = body.get("type")

@@ -71,6 +71,11 @@ class Lanes:
             ended.append(self._end(lane, complete=True))
         return ended
 
+    @property
+    def empty(self) -> bool:
+        """Whether none is under way."""
+        return not self._lanes
+
     def finish(self, error: str | None) -> list[SessionReading]:
         """End all that is under way."""
         left = []
@@ -97,6 +102,11 @@ class ResponsesSession(MessageSession):
     def __init__(self, endpoint: Endpoint, path: str, query: Mapping[str, str]) -> None:
         super().__init__(endpoint, path, query)
         self._responses = Lanes(endpoint)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a response was asked for and is not done."""
+        return not self._responses.empty
 
     def on_sent(self, body: dict[str, Any], mark: Any) -> None:
         """Read a request."""

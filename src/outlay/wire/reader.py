@@ -9,7 +9,7 @@ seen, marked `estimated` and never 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outlay.core import units
 from outlay.wire.base import (
@@ -28,6 +28,9 @@ from outlay.wire.splitters import Splitter, splitter_of
 from outlay.wire.tool_keys import ToolKeys
 from outlay.wire.usage_object import is_name
 
+if TYPE_CHECKING:
+    from outlay.wire.frames import Echo
+
 MAX_FINDING_CHARACTERS = 120
 
 _ENDED = ("ok", "incomplete", "refused")
@@ -45,7 +48,7 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_body", "_closed", "_held", "_parsed", "_size", "_sse", "_tools", "complete",
+        "_body", "_closed", "_echo", "_held", "_parsed", "_size", "_sse", "_tools", "complete",
         "output_characters", "reading", "ready", "request_body", "streamed", "terminal",
         "usage_final", "usage_input",
     )  # fmt: skip
@@ -77,6 +80,7 @@ class BodyReader:
 
         Whoever feeds the reader takes them out after each `feed` and after `finish`.
         """
+        self._echo: Echo | None = None
         self._sse: Splitter | None = None
         self._body = b""
         self._held: Held | None = None
@@ -165,6 +169,10 @@ class BodyReader:
         except Exception as problem:
             self._tripped("stream", problem)
 
+    def echo_to(self, echo: Echo | None) -> None:
+        """Leave the events of a stream, parsed, for who relays it; `None`: nobody does any more."""
+        self._echo = echo
+
     def whole(self, status: int, body: dict[str, Any]) -> Reading:
         """Read a reply that somebody has parsed already, such as a line of a batch, and end."""
         self.reading.http_status = status
@@ -214,6 +222,8 @@ class BodyReader:
             self.terminal = True
             return
         body = self.parse(data)
+        if self._echo is not None:
+            self._echo.append((data, body))
         if not isinstance(body, dict):
             self.reading.find("malformed_event")
             return

@@ -68,7 +68,8 @@ class Route:
     reader: Callable[[Request, Endpoint], Reader] | None = None
     """`None` until `load`, which imports the reader's module."""
     private: bool = False
-    """Found through the `hosts` setting: what answers there may be a gateway of ours."""
+    """Found through the `hosts` setting, and no provider's own host: what answers there may be a
+    gateway of ours, and may be told what nobody outside should hear."""
 
     def load(self) -> Callable[[Request, Endpoint], Reader]:
         """Import the reader, once."""
@@ -156,9 +157,8 @@ def _find(method: str, url: str, hosts: Mapping[str, str]) -> Route | None:
         name, path = private
         vendor = BY_NAME.get(name) or unlisted(name)
         finding = "" if name in BY_NAME else "unknown_vendor"
-        return Route(
-            find_on_vendor(method, host, path, vendor, private=True), finding, private=True
-        )
+        endpoint = find_on_vendor(method, host, path, vendor, private=True)
+        return Route(endpoint, finding, private=by_host(host) is None)
     public = by_host(host)
     if public is None or (public.only and not any(part in path for part in public.only)):
         return None

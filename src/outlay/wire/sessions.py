@@ -52,6 +52,12 @@ class SessionReading(Reading):
 class Session(Protocol):
     """Follows one connection. Messages go in as they pass, `finish` is called once."""
 
+    endpoint: Endpoint
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the server is at work that a message of its own will end and count."""
+
     def sent(self, message: Message, mark: Any = None) -> None:
         """Take a message that the client sends; what it completes is given with the next one."""
 
@@ -78,6 +84,11 @@ class MessageSession:
         self._ready: list[SessionReading] = []
         self._notes: list[str] = []
         self._closed = False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the server is at work that a message of its own will end and count."""
+        return False
 
     # -- hooks ---------------------------------------------------------------------------------
 

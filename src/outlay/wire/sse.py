@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from outlay.wire.long_values import HELD_WHOLE_BYTES, Held
 
@@ -19,11 +18,13 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 LINES: Final = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 """Finds lines with their ends; the last one found may have none yet."""
 
+_EVENT_END: Final = b"\n\n"
+_DATA: Final = b"data: "
+
 BOM: Final = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
+class ServerSentEvent(NamedTuple):
     """One dispatched event; `data` joins its data lines with newlines."""
 
     event: str
@@ -63,6 +64,17 @@ class SseParser:
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
         self._after_cr = chunk.endswith(b"\r")
+        if not (self._rest or self._data or self._event or self._skipping or b"\r" in chunk):
+            # Nearly always: events of one line, and whole.
+            *whole, chunk = chunk.split(_EVENT_END)
+            for part in whole:
+                if part.startswith(_DATA) and b"\n" not in part and len(part) <= HELD_WHOLE_BYTES:
+                    yield ServerSentEvent("", part[len(_DATA) :])
+                else:
+                    yield from self._lines(part + _EVENT_END)
+        yield from self._lines(chunk)
+
+    def _lines(self, chunk: bytes) -> Iterator[ServerSentEvent]:
         for piece in LINES.findall(chunk):
             if piece[-1] not in b"\r\n":
                 self._hold(piece)

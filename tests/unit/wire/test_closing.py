@@ -262,3 +262,34 @@ def test_streams_without_a_last_word_end_between_two_events() -> None:
     whole = event("chunk", {"bytes": "e30="})
     assert closing.pass_on(whole + whole[:9]) == whole
     assert closing.end() == b""
+
+
+def test_a_reader_that_parses_money_exactly_takes_no_end_from_the_stream() -> None:
+    """Its decimals are no JSON: an end that repeats them could not be written."""
+    url = "https://openrouter.ai/api/v1/responses"
+    request = Request("POST", url, {}, json.dumps(ASKED).encode())
+    endpoint, reader = find_endpoint(request), open_reader(request)
+    assert endpoint is not None
+    assert isinstance(reader, BodyReader)
+    closing = closing_of(endpoint, ASKED, SSE)
+    assert closing is not None
+    reader.echo_to(closing.echo)
+    reader.response(200, {"content-type": SSE})
+    begun = {"type": "response.created", "response": {"id": "r", "temperature": 0.7}}
+    piece = data(begun, "response.created")
+    reader.feed(piece)
+    closing.pass_on(piece)
+    assert b'"temperature":0.7' in closing.end()
+
+
+@pytest.mark.parametrize("case", [case for case, row in CASES.items() if row[1] == SSE])
+def test_what_a_reader_has_parsed_changes_no_end(case: str) -> None:
+    alone, _ = opened(case)
+    closing, reader = opened(case)
+    reader.echo_to(closing.echo)
+    whole = b"".join(CASES[case][2]())
+    for at in range(0, len(whole) // 2, 500):
+        piece = whole[at : at + 500]
+        reader.feed(piece)
+        assert closing.pass_on(piece) == alone.pass_on(piece)
+    assert closing.end(11, 22) == alone.end(11, 22)

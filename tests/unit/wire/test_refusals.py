@@ -1,5 +1,5 @@
-"""The answer to a refused call: HTTP 402 in each dialect, with what refused, what is left and when
-it resets."""
+"""Answers of our own in each dialect: to a refused call, with what refused, what is left and when
+it resets, and to one with which something else is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from outlay.core.limits.refusal import Refusal
 from outlay.wire.base import Request
-from outlay.wire.refusals import refusal_response
+from outlay.wire.refusals import error_response, refusal_response
 from outlay.wire.registry import find_endpoint
 
 REFUSAL = Refusal(
@@ -107,3 +107,100 @@ def test_whatever_is_told_there_is_an_answer_and_headers_stay_one_line() -> None
     assert answer(url, {})[2]["error"]["message"]
     told = {"message": "x", "limit_id": "a\r\nb: c\u00e9"}
     assert answer(url, told)[1]["outlay-limit"] == "a__b:_c_"
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+CHAT = "https://api.openai.com/v1/chat/completions"
+MESSAGES = "https://api.anthropic.com/v1/messages"
+GEMINI = "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent"
+CONVERSE = "https://bedrock-runtime.eu-west-1.amazonaws.com/model/amazon.nova-lite-v1:0/converse"
+
+
+def error(where: str | None, status: int = 401, **more: Any) -> tuple[dict[str, str], Any]:
+    """The answer at a URL, or at what is only known by name."""
+    found: Any = where
+    if where is not None and "://" in where:
+        found = find_endpoint(Request("POST", where))
+        assert found is not None
+    told: dict[str, Any] = {"code": "unknown_key", "message": "No such key.", **more}
+    given, headers, body = error_response(found, status, **told)
+    assert given == status
+    assert headers["content-length"] == str(len(body))
+    assert headers["outlay-problem"] == told["code"]
+    return headers, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        (CHAT, ("error", "message")),
+        (MESSAGES, ("error", "message")),
+        (GEMINI, ("error", "message")),
+        (CONVERSE, ("message",)),
+        ("https://api.cohere.com/v2/chat", ("message",)),
+        ("https://api.mistral.ai/v1/chat/completions", ("message",)),
+        ("ollama", ("error",)),
+        ("aws", ("message",)),
+        ("aws.unknown", ("message",)),
+        ("bedrock.converse", ("message",)),
+        ("cohere", ("message",)),
+        ("mistral.ocr", ("message",)),
+        ("anthropic.messages", ("error", "message")),
+        ("google.generate", ("error", "message")),
+        ("groq", ("error", "message")),
+        ("a vendor of somebody", ("error", "message")),
+        ("", ("error", "message")),
+        (None, ("error", "message")),
+    ],
+)
+def test_an_error_has_its_message_where_the_sdk_looks(
+    where: str | None, place: tuple[str, ...]
+) -> None:
+    found: Any = error(where, hint="Make one.")[1]
+    for name in place:
+        found = found[name]
+    assert found == "No such key. Make one."
+
+
+@pytest.mark.parametrize(
+    ("status", "openai", "anthropic", "google", "bedrock"),
+    [
+        (400, "invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT",
+         "ValidationException"),
+        (401, "invalid_request_error", "authentication_error", "UNAUTHENTICATED",
+         "AccessDeniedException"),
+        (403, "invalid_request_error", "permission_error", "PERMISSION_DENIED",
+         "AccessDeniedException"),
+        (404, "invalid_request_error", "not_found_error", "NOT_FOUND",
+         "ResourceNotFoundException"),
+        (413, "invalid_request_error", "request_too_large", "INVALID_ARGUMENT",
+         "ValidationException"),
+        (429, "rate_limit_error", "rate_limit_error", "RESOURCE_EXHAUSTED",
+         "ThrottlingException"),
+        (500, "server_error", "api_error", "INTERNAL", "InternalServerException"),
+        (502, "server_error", "api_error", "UNAVAILABLE", "ServiceUnavailableException"),
+        (503, "server_error", "api_error", "UNAVAILABLE", "ServiceUnavailableException"),
+        (504, "server_error", "timeout_error", "DEADLINE_EXCEEDED", "ModelTimeoutException"),
+    ],
+)  # fmt: skip
+def test_a_status_has_the_type_that_the_provider_gives_it(
+    status: int, openai: str, anthropic: str, google: str, bedrock: str
+) -> None:
+    assert error(CHAT, status)[1]["error"]["type"] == openai
+    assert error(MESSAGES, status)[1]["error"]["type"] == anthropic
+    found = error(GEMINI, status)[1]["error"]
+    assert (found["code"], found["status"]) == (status, google)
+    assert error(CONVERSE, status)[0]["x-amzn-errortype"] == bedrock
+
+
+def test_when_to_try_again_is_said_in_every_way_that_sdks_read() -> None:
+    headers, body = error(CHAT, 429, code="queue_full", retry_after_s=0.25)
+    assert (headers["retry-after"], headers["retry-after-ms"]) == ("1", "250")
+    assert body["error"]["outlay"] == {"retry_after_s": 0.25}
+    assert "x-should-retry" not in headers
+    headers, body = error(CHAT, 403, code="no_tenant", hint="Send one.", retries=False)
+    assert headers["x-should-retry"] == "false"
+    assert "retry-after" not in headers
+    assert body["error"]["outlay"] == {"hint": "Send one."}
+    assert body["error"]["code"] == "no_tenant"
