@@ -2,94 +2,48 @@
 
 A tap calls `begin`, then `response`, then `take` or `feed` for the body, then `end` once; every
 method swallows its own errors. Where limits may hold (`entry` is not `None`) it calls `enter` or
-`enter_async` first, and `block` instead of all else when that refuses. It owns the attempt's times
-and its place among its retries, and what the caller sees of an edited or cut stream. Replies that
-tell of other calls (batch results) give an event for each of these; a call that a gateway of ours
-has recorded gives none, and is only counted.
+`enter_async` first, and `block` instead of all else when that refuses; these are `attempt_start`'s.
+It owns the attempt's times, and what the caller sees of an edited or cut stream. Replies that tell
+of other calls (batch results) give an event for each of these; a call that a gateway of ours has
+recorded gives none, and is only counted.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 from outlay.capture import events, forks
-from outlay.capture.attempt_events import (
-    record_blocked,
-    record_other,
-    record_ready,
-    way_in,
-)
+from outlay.capture.attempt_events import record_other, record_ready
 from outlay.capture.attempt_facts import (
-    AWS_CALL_HEADER,
     EVENT_ID_HEADER,
+    call_key,
     error_class,
     replaced,
     retry_count,
 )
+from outlay.capture.attempt_start import AttemptStart
 from outlay.capture.guard import caught
 from outlay.capture.ids import UUID7, new_id
 from outlay.capture.once import derive
 from outlay.capture.relay import Relay
-from outlay.capture.retries import FIRST, Failure, Place, is_retryable, owner
+from outlay.capture.retries import FIRST
 from outlay.capture.runtime import Runtime
-from outlay.capture.scope import Scope, text, working_scope
+from outlay.capture.scope import text, working_scope
 from outlay.capture.tally import UNKNOWN
-from outlay.wire.base import Reader, Reading, Request
+from outlay.wire.base import PROBLEM_HEADER, Request
 from outlay.wire.include_usage import add_include_usage
 from outlay.wire.registry import Route, open_reader
-
-if TYPE_CHECKING:  # limits are loaded where they are on
-    from outlay.capture.limits.entering import Entry
-    from outlay.core.limits.refusal import Refusal
 
 MAX_PIECE_BYTES: Final = 256 * 1024
 """Fed to a reader at once, so that what it has `ready` stays little."""
 
 
-class Attempt:
+class Attempt(AttemptStart):
     """Follows one attempt to a known provider."""
 
-    __slots__ = (
-        "_ended", "_first_byte", "_hiding", "_key", "_owner", "_place", "_reader", "_relay",
-        "_request", "_runtime", "_scope", "_stamped", "_started_at", "_ticks", "cut", "entry",
-        "relays",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        reader: Reader,
-        scope: Scope,
-        request: Request,
-        key: tuple[str, int],
-        place: Place,
-        *,
-        private: bool = False,
-    ) -> None:
-        self._runtime = runtime
-        self._reader = reader
-        self._scope = scope
-        self._request: Request | None = request
-        self._key = key
-        self._owner = owner()
-        self._place = place
-        self._stamped = "" if private else None
-        """The event that a gateway of ours has recorded for this attempt; `None`: none is there."""
-        self._relay: Relay | None = None
-        """The way of a body that comes in pieces; `None`: the caller sees all as it comes."""
-        self._hiding = False
-        self._first_byte = 0
-        self._ended = False
-        self.entry: Entry | None = None
-        """The way past the limits; `None`: none are on."""
-        self.relays = False
-        """A stream whose growth limits watch: they may cut it, so it must come unpacked."""
-        self.cut = False
-        """The stream was ended for the caller: the tap reads no further and hangs up."""
-        self._started_at = time.time_ns()
-        self._ticks = time.perf_counter_ns()
+    __slots__ = ()
 
     @classmethod
     def begin(cls, runtime: Runtime, request: Request, route: Route) -> Attempt | None:
@@ -102,54 +56,16 @@ class Attempt:
             return None
         runtime.wake()
         scope = working_scope()
-        headers = request.headers
-        key = (request.url, hash(headers.get(AWS_CALL_HEADER) or request.body))
-        count = retry_count(headers)
+        key = call_key(request)
+        count = retry_count(request.headers)
         place = FIRST
         if count or scope.memory.failures:
             place = scope.memory.begin(
                 key, span_id=scope.span_id, retry_count=count, now=time.monotonic()
             )
         attempt = cls(runtime, reader, scope, request, key, place, private=route.private)
-        if runtime.gate is not None or scope.run is not None:
-            attempt.entry = way_in(runtime, scope, reader, request, route, place)
+        attempt.ask(route)
         return attempt
-
-    def enter(self) -> Refusal | None:
-        """Wait until limits let the attempt pass; a refusal says why they do not. Blocks."""
-        return None if self.entry is None else self._entered(self.entry, self.entry.enter())
-
-    async def enter_async(self) -> Refusal | None:
-        """Wait until limits let the attempt pass; a refusal says why they do not. Awaits."""
-        entry = self.entry
-        return None if entry is None else self._entered(entry, await entry.enter_async())
-
-    def _entered(self, entry: Entry, refusal: Refusal | None) -> Refusal | None:
-        """Begin anew with what is to be sent; waiting is no part of the call."""
-        self._reader, self._request = cast("Reader", entry.reader), entry.request
-        self.relays = entry.bounds and entry.reader.streamed
-        self._started_at = time.time_ns()
-        self._ticks = time.perf_counter_ns()
-        return refusal
-
-    @property
-    def changed(self) -> Request | None:
-        """The request to send instead of the caller's, with another model; `None`: as it is."""
-        entry = self.entry
-        return entry.request if entry is not None and entry.changed else None
-
-    def block(self, refusal: Refusal) -> None:
-        """End the attempt as one that a limit refused: nothing was sent."""
-        if self._ended:
-            return
-        self._ended = True
-        try:
-            self._record_blocked(refusal)
-        except Exception as problem:
-            caught("attempt.block", problem)
-            self._runtime.stats.drop("internal_error")
-        finally:
-            self._leave()
 
     def body_with_usage(self) -> bytes | None:
         """Return the body to send so that the stream tells its usage; `None`: send it as it is."""
@@ -175,6 +91,9 @@ class Attempt:
             if self._stamped is not None and EVENT_ID_HEADER in headers:
                 stamped = headers[EVENT_ID_HEADER]
                 self._stamped = stamped.lower() if UUID7.fullmatch(stamped) else ""
+            elif self._stamped is not None and PROBLEM_HEADER in headers:
+                # Nothing was sent to any provider: there is no attempt to tell of.
+                self.abandon()
             self._reader.response(status, headers)
         except Exception as error:
             caught("attempt.response", error)
@@ -192,6 +111,11 @@ class Attempt:
             )
         except Exception as error:
             caught("attempt.expect", error)
+
+    @property
+    def edits(self) -> bool:
+        """Whether the caller may see another body than the one that comes."""
+        return self._hiding or self.relays
 
     def feed(self, chunk: bytes) -> None:
         """Take decoded body bytes."""
@@ -249,14 +173,6 @@ class Attempt:
             if self.entry is not None:
                 self._leave()
 
-    def _leave(self) -> None:
-        """Give back what limits hold for the attempt, unless it was settled."""
-        try:
-            if self.entry is not None:
-                self.entry.drop()
-        except Exception as problem:
-            caught("attempt.leave", problem)
-
     def _feed(self, data: bytes) -> None:
         """Feed what may be much, in pieces."""
         for at in range(0, len(data), MAX_PIECE_BYTES):
@@ -278,7 +194,7 @@ class Attempt:
             self._relay.judge(reading)
         place = self._place
         stamped = self._stamped
-        event_id = stamped or new_id()
+        event_id = stamped or self.event_id or new_id()
         if reading.once and not stamped:
             if reading.job or "retrieved" in reading.findings:
                 record_other(
@@ -317,31 +233,3 @@ class Attempt:
             scope.counters, reading, started_at, place.attempt, runtime.tenant(scope),
             elapsed // 1000, cost,
         )  # fmt: skip
-
-    def _record_blocked(self, refusal: Refusal) -> None:
-        """Record that the attempt was refused."""
-        reading, place = self._reader.finish(complete=False, error="connect"), self._place
-        fields: dict[str, Any] = {}
-        if self.entry is not None:
-            self.entry.fill(fields)
-        before = place.fallback_from or replaced(place, reading)
-        call_id = record_blocked(
-            self._runtime, self._scope, reading, refusal, place, before, fields
-        )
-        self._remember(reading, call_id, before)
-
-    def _remember(self, reading: Reading, call_id: str, fallback_from: str | None) -> None:
-        self._scope.memory.failed(
-            Failure(
-                key=self._key,
-                owner=self._owner,
-                at=time.monotonic(),
-                call_id=call_id,
-                attempt=self._place.attempt,
-                provider=reading.provider,
-                model=reading.model_requested,
-                span_id=self._scope.span_id,
-                retryable=is_retryable(reading.status, reading.http_status),
-                fallback_from=fallback_from,
-            )
-        )

@@ -76,6 +76,7 @@ def record_blocked(
     place: Place,
     fallback_from: str | None,
     fields: dict[str, Any],
+    event_id: str = "",
 ) -> str:
     """Record an attempt that was refused, and return its call's id; it is in no total.
 
@@ -87,10 +88,11 @@ def record_blocked(
         place: where it stands among the attempts of its call.
         fallback_from: the model that it stood in for.
         fields: what else the event has, such as what limits did before.
+        event_id: the event's; one is made if it is not said.
     """
     reading.status, reading.billed, reading.http_status = "blocked", "no", REFUSED
     reading.error_type = refusal.code
-    event_id = new_id()
+    event_id = event_id or new_id()
     call_id = place.call_id or event_id
     fields["limit_action"] = "block"
     if place.attempt:

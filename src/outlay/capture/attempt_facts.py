@@ -7,7 +7,7 @@ from typing import Final
 
 from outlay.capture.retries import Place
 from outlay.capture.scope import text
-from outlay.wire.base import READ_HEADERS, Reading
+from outlay.wire.base import PROBLEM_HEADER, READ_HEADERS, Reading, Request
 from outlay.wire.remodel import SIGNED_HEADER
 
 RETRY_COUNT_HEADER: Final = "x-stainless-retry-count"
@@ -18,8 +18,8 @@ AWS_ATTEMPT_HEADER: Final = "amz-sdk-request"
 EVENT_ID_HEADER: Final = "outlay-event-id"
 """Where a gateway of ours names the event that it has recorded for the call."""
 HEADERS: Final = READ_HEADERS | {
-    RETRY_COUNT_HEADER, AWS_CALL_HEADER, AWS_ATTEMPT_HEADER, EVENT_ID_HEADER, SIGNED_HEADER,
-    "content-encoding",
+    RETRY_COUNT_HEADER, AWS_CALL_HEADER, AWS_ATTEMPT_HEADER, EVENT_ID_HEADER, PROBLEM_HEADER,
+    SIGNED_HEADER, "content-encoding",
 }  # fmt: skip
 """All headers that a tap needs to hand over, in lower case."""
 
@@ -52,6 +52,11 @@ def replaced(place: Place, reading: Reading) -> str | None:
         return None
     same = (before.provider, before.model) == (reading.provider, reading.model_requested)
     return None if same else before.model
+
+
+def call_key(request: Request) -> tuple[str, int]:
+    """Return what the attempts of one call have in common."""
+    return request.url, hash(request.headers.get(AWS_CALL_HEADER) or request.body)
 
 
 def retry_count(headers: Mapping[str, str]) -> int:

@@ -28,8 +28,8 @@ from outlay.wire.base import Reading
 
 REFRESH_S: Final = 300.0
 """How old prices may be before the server is asked again."""
-RETRY_S: Final = 15.0
-"""Wait after the server did not give them."""
+RETRY_S: Final = (0.25, 15.0)
+"""First and longest wait after the server did not give them; it doubles."""
 MAX_KEPT: Final = 1024
 """Kinds of calls whose rates are kept; all are dropped when it is full."""
 MAX_SNAPSHOT_BYTES: Final = 64 * 1024 * 1024
@@ -43,6 +43,7 @@ class Rates:
         self._cache = cache
         self._cache_read = False
         self._next_at = 0.0
+        self._retry_s = RETRY_S[0]
         self._kept: dict[tuple[Any, ...], tuple[float, float, float, float, RateSet]] = {}
         self._kept_of: PriceBook | None = None
         """The book that the kept rates are of."""
@@ -131,7 +132,8 @@ class Rates:
         now = time.monotonic()
         if now < self._next_at:
             return
-        self._next_at = now + RETRY_S
+        self._next_at = now + self._retry_s
+        self._retry_s = min(2 * self._retry_s, RETRY_S[1])
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         if self.book is not None:
             headers["If-None-Match"] = f'"{self.book.hash}"'
@@ -140,14 +142,14 @@ class Rates:
         except OSError:
             return  # the shipper says that the server is away
         if reply.status == 304:
-            self._next_at = now + REFRESH_S
+            self._next_at, self._retry_s = now + REFRESH_S, RETRY_S[0]
         elif reply.status == 200:
             body = reply.body
             if reply.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             if len(body) <= MAX_SNAPSHOT_BYTES:
                 self.book = PriceBook.from_snapshot(body)
-                self._next_at = now + REFRESH_S
+                self._next_at, self._retry_s = now + REFRESH_S, RETRY_S[0]
                 self._write_cache(body)
 
     def _read_cache(self) -> None:
@@ -163,6 +165,7 @@ class Rates:
             return
         part = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
         try:
+            part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # the spool may come later
             part.write_bytes(body)
             part.replace(self._cache)
         except OSError as error:

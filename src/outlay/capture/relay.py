@@ -94,6 +94,7 @@ class Relay:
         except Exception as error:
             caught("attempt.relay", error)
             self._entry = self._closing = None
+            entry.reader.echo_to(None)
             return chunk if closing is None else chunk + closing.flush()
 
 
@@ -104,7 +105,11 @@ def _closing(entry: Entry, kind: str) -> Closing | None:
         return None
     from outlay.wire.closing import closing_of
 
-    return closing_of(entry.endpoint, entry.reader.request_body, kind)
+    made = closing_of(entry.endpoint, entry.reader.request_body, kind)
+    if made is not None:
+        # Each piece is metered before it is shown, so what it says is known by then.
+        entry.reader.echo_to(made.echo)
+    return made
 
 
 def _left(held: UsageChunkFilter) -> bytes:

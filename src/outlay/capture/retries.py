@@ -20,6 +20,8 @@ FALLBACK_WINDOW_S: Final = 60.0
 """A call to another model later than this is no fallback."""
 MAX_FAILURES: Final = 64
 """Failures remembered in one context; the oldest are forgotten first."""
+MAX_SHARED_FAILURES: Final = 256
+"""Likewise, where many clients share a memory."""
 MAX_ATTEMPT: Final = 255
 
 RETRYABLE: Final = frozenset({408, 409, 429})
@@ -80,8 +82,8 @@ class Memory:
 
     __slots__ = ("failures",)
 
-    def __init__(self) -> None:
-        self.failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
+    def __init__(self, most: int = MAX_FAILURES) -> None:
+        self.failures: deque[Failure] = deque(maxlen=most)
         """Without any, an attempt without a retry count is `FIRST`."""
 
     def begin(
@@ -123,6 +125,42 @@ class Memory:
         except ValueError:
             return False  # another task was faster
         return True
+
+
+class SharedMemory(Memory):
+    """Recent failures of all clients that a server knows by one name, whose requests are tasks.
+
+    A repeat is known by what it asks for, whichever task it comes in. That another request came
+    soon after tells nothing, so there are no fallbacks here; and a retry count that no failure
+    backs is a stranger's word, and begins a new call.
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(MAX_SHARED_FAILURES)
+
+    def begin(
+        self,
+        key: tuple[str, int],
+        *,
+        span_id: str | None,  # noqa: ARG002 - where it runs tells nothing here
+        retry_count: int,
+        now: float,
+    ) -> Place:
+        """Place a new attempt, as `Memory.begin` does."""
+        if not self.failures:
+            return FIRST
+        me = owner()
+        for failure in tuple(self.failures)[::-1]:
+            if now - failure.at > RETRY_WINDOW_S:
+                break
+            # Without a count, a like request beside one at work is another client's.
+            repeats = retry_count > 0 or (failure.retryable and _same_or_over(failure.owner, me))
+            if failure.key == key and repeats and self._take(failure):
+                number = max(retry_count, failure.attempt + 1)
+                return Place(failure.call_id, min(number, MAX_ATTEMPT), failure.fallback_from)
+        return FIRST
 
 
 def is_retryable(status: str, http_status: int | None) -> bool:

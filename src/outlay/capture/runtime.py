@@ -10,7 +10,7 @@ import atexit
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,10 +46,12 @@ class Runtime:
         self, settings: Settings, *, folder: Path | None = None, store: Store | None = None
     ) -> None:
         self.settings = settings
-        self.hosts = settings.hosts or None
+        self.hosts: Mapping[str, str] | None = settings.hosts or None
         self.defaults = Defaults(
             tenant=settings.tenant, service=settings.service, environment=settings.environment
         )
+        self.secrets = settings.context_secrets
+        """What signs contexts that go to other processes, and what signed those that come."""
         self.stats = Stats()
         self.once = Once()
         self.spool: Spool | None = None
@@ -100,6 +102,11 @@ class Runtime:
                 self._routes.clear()
             self._routes[method, url] = found
         return found
+
+    def serve_hosts(self, hosts: Mapping[str, str]) -> None:
+        """Recognise other private hosts than the settings named, from now on."""
+        self.hosts = hosts or None
+        self._routes = {}
 
     def _tick(self, transport: Transport | None) -> None:
         self.rates.refresh(transport)

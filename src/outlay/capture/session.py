@@ -1,8 +1,9 @@
 """What is metered without being one HTTP attempt: a socket's conversation, and the recording of it.
 
 A tap calls `Follower.begin`, then `sent` and `received` for each message, then `end`; every method
-swallows its own errors. It owns who pays and how long work took: the scope is the one in which work
-was asked for, else that in which its messages came, else that in which the socket was opened.
+swallows its own errors. It owns who pays and how long work took: the scope is the one that was
+handed in, else the one in which work was asked for, else that in which its messages came, else that
+in which the socket was opened.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from outlay.capture.ids import new_id
 from outlay.capture.once import derive
 from outlay.capture.runtime import Runtime
 from outlay.capture.scope import Scope, current_scope, working_scope
-from outlay.wire.base import Reading
+from outlay.wire.base import Endpoint, Reading
 from outlay.wire.sessions import Message, Session, SessionReading, open_session
 
 if TYPE_CHECKING:  # limits are loaded where they are on
@@ -93,19 +94,34 @@ def record(
 class Follower:
     """Follows one socket to a known provider, from any number of threads."""
 
-    __slots__ = ("__weakref__", "_ended", "_lock", "_runtime", "_scope", "_session")
+    __slots__ = (
+        "__weakref__", "_ended", "_lock", "_payer", "_runtime", "_scope", "_session",
+    )  # fmt: skip
 
-    def __init__(self, runtime: Runtime, session: Session, scope: Scope) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        session: Session,
+        scope: Scope | None = None,
+    ) -> None:
         self._runtime = runtime
         self._session = session
-        self._scope = scope
+        self._payer = scope
+        """Who pays for all of it, where somebody has said it."""
+        self._scope = scope or working_scope()
         self._ended = False
         # Re-entrant: a socket collected as garbage may end on top of us.
         self._lock = threading.RLock()
 
     @classmethod
-    def begin(cls, runtime: Runtime, url: str) -> Follower | None:
-        """Start following a socket that is open; `None` when it goes to no known provider."""
+    def begin(cls, runtime: Runtime, url: str, scope: Scope | None = None) -> Follower | None:
+        """Start following a socket that is open; `None` when it goes to no known provider.
+
+        Args:
+            runtime: the guest.
+            url: where it goes.
+            scope: who and where, for all of it; the running code's own each time if not said.
+        """
         try:
             with forks.gate:  # the first socket of a kind imports its codec
                 session = open_session(url, hosts=runtime.hosts)
@@ -118,13 +134,27 @@ class Follower:
                 )
                 return None
             runtime.wake()
-            follower = cls(runtime, session, working_scope())
+            follower = cls(runtime, session, scope)
         except Exception as error:
             caught("session.begin", error)
             return None
         _open.add(follower)
         forks.register(follower)
         return follower
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the socket goes, in the words of its codec."""
+        return self._session.endpoint
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the provider is at work that a message of its own will end and count."""
+        try:
+            return not self._ended and self._session.under_way
+        except Exception as error:
+            caught("session.under_way", error)
+            return False
 
     def sent(self, message: Message) -> None:
         """Take a message that is about to leave."""
@@ -167,7 +197,7 @@ class Follower:
         try:
             began: Mark | None = reading.began
             asked = None if began is None else began.scope
-            scope = asked or current_scope() or self._scope
+            scope = self._payer or asked or current_scope() or self._scope
             record(self._runtime, reading, scope, began, reading.first)
         except Exception as error:
             caught("session.record", error)

@@ -7,6 +7,7 @@ proxy. It knows addresses and headers, and nothing of events.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -111,6 +112,18 @@ class Transport:
         return Reply(
             response.status, {name.lower(): value for name, value in response.getheaders()}, content
         )
+
+    def abort(self) -> None:
+        """Break off, from another thread, what this one's thread waits for.
+
+        Its request fails then, or is sent again: repeat until the thread has ended.
+        """
+        import socket
+
+        waiting = getattr(self._connection, "sock", None)
+        if waiting is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(waiting, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; the next request opens one."""

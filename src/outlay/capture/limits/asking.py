@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from outlay.capture.guard import caught
 from outlay.capture.limits.steps import Asked
 from outlay.capture.scope import Scope
 from outlay.core.rates import price_speed, price_tier
 from outlay.wire.base import Reading, Request, as_count, as_dict, estimate_tokens
+
+if TYPE_CHECKING:
+    from outlay.wire.frames import Echo
 
 MAX_ANSWERS: Final = 128
 """Most answers to one request that are believed."""
@@ -28,6 +31,9 @@ class Metered(Protocol):
     output_characters: int
     request_body: dict[str, Any]
 
+    def echo_to(self, echo: Echo | None) -> None:
+        """Leave the events of a stream, parsed, for who relays it; `None`: nobody does any more."""
+
     def count_request_characters(self) -> int:
         """Count the characters of prompt text."""
 
@@ -43,6 +49,9 @@ class Apart:
         self.output_characters = 0
         self.request_body: dict[str, Any] = {}
         self._bytes = asked_bytes
+
+    def echo_to(self, echo: Echo | None) -> None:
+        """Leave nothing: its bytes are not relayed here."""
 
     def count_request_characters(self) -> int:
         """Return the size of what is asked."""

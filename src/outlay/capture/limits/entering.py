@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import time
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary
 
 from outlay.capture.guard import caught
 from outlay.capture.limits import runs
 from outlay.capture.limits.asking import Metered, asked_of
 from outlay.capture.limits.latch import latch
-from outlay.capture.limits.quotes import Quote, Quotes
+from outlay.capture.limits.quotes import Quote, quotes_of
 from outlay.capture.limits.sales import charge
 from outlay.capture.limits.steps import Admitted, Asked, Downgrade, Refused, Step, Ticket, Wait
 from outlay.capture.limits.tickets import Free
@@ -179,7 +178,7 @@ class Entry:
         if self._guest.rates.book is not None:
             tenant, agent = self._names()
             self._quote = latch.ask(
-                lambda: _quotes_of(self._guest.rates).of(
+                lambda: quotes_of(self._guest.rates).of(
                     self._asked, tenant, agent, time.monotonic()
                 )
             )
@@ -201,6 +200,25 @@ class Entry:
             return Refused(got)
         self._reserved = got
         return Admitted(Free())
+
+    def left_nanos(self) -> int | None:
+        """Return what the tightest cost limit has left, without what calls on their way hold.
+
+        `None` where the attempt counts in none.
+        """
+        holds = getattr(self._ticket, "holds", ())
+        now = time.monotonic()
+        left = [
+            period.amount - period.spent(now) - period.flying
+            for period, _ in holds
+            if period.line.limit.metric == "cost"
+        ]
+        return max(0, min(left)) if left else None
+
+    @property
+    def estimate_nanos(self) -> int:
+        """What limits hold for the attempt; 0: nothing, or not known."""
+        return 0 if self._ticket is None else self._ticket.estimate_nanos
 
     # -- while it streams ----------------------------------------------------------------------
 
@@ -272,7 +290,7 @@ class Entry:
                 ticket.settle(amounts)
             quote = self._quote
             if quote is not None:
-                latch.do(lambda: _quotes_of(self._guest.rates).learn(quote, amounts))
+                latch.do(lambda: quotes_of(self._guest.rates).learn(quote, amounts))
         if self._scope.run is not None:
             runs.finished(self._scope, amounts, reading.tool_keys, reserved)
 
@@ -329,14 +347,3 @@ class _Budgets:
     def enter(self, asked: Asked) -> Step:  # noqa: ARG002 - the entry knows
         """Decide without waiting."""
         return self._entry.reserve()
-
-
-_kept: Final[WeakKeyDictionary[Rates, Quotes]] = WeakKeyDictionary()
-"""What calls inside budgets are thought to cost, by the prices that are known."""
-
-
-def _quotes_of(rates: Rates) -> Quotes:
-    found = _kept.get(rates)
-    if found is None:
-        found = _kept[rates] = Quotes(rates)
-    return found

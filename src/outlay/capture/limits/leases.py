@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _thread
 import json
+import math
 import random
 import threading
 import time
@@ -69,6 +70,8 @@ class LeaseClient:
         self.idle = False
         """The thread has nothing to do: ring it when there is."""
         self.running = False
+        self.idle_s = IDLE_S
+        """How often the thread looks around while it is idle."""
         self._transport = transport
         self._keeper = keeper
         self._table = table
@@ -98,6 +101,13 @@ class LeaseClient:
         except BaseException:
             self._thread, self.running = None, False
             raise
+
+    def watch(self, every_s: float) -> None:
+        """Start the thread now, and have it ask so often for limits that nobody has told it of."""
+        self.idle_s = self._keeper.refresh_s = every_s
+        self._keeper.due = True
+        self.start()
+        self.ring()
 
     def ring(self) -> None:
         """Tell the thread that there is something to do."""
@@ -228,19 +238,20 @@ class LeaseClient:
             return
         # Said before looking, so that no call slips in between without ringing.
         self.idle = True
-        wait = max(0.0, min(self._due_in(now), 0.0 if self._keeper.due else IDLE_S))
-        self.idle = wait >= IDLE_S
+        due = self._due_in(now)
+        wait = max(0.0, min(due, 0.0 if self._keeper.due else self.idle_s))
+        self.idle = due == math.inf and wait > 0
         self._latch.acquire(timeout=wait)
         self.idle = False
 
     def _due_in(self, now: float) -> float:
-        """Return in how many seconds the next sync is due."""
+        """Return in how many seconds the next sync is due; infinite: there is nothing to tell."""
         with self._lock:
             waiting = [want.answers for want in list(self.wants)]
             active = bool(self._table.active or self._table.ended)
         if 0 in waiting:
             return 0.0
-        due = IDLE_S
+        due = math.inf
         if waiting:
             due = self._synced_at + random.uniform(*AGAIN_S) - now  # noqa: S311 - spreads load
         elif self.give_back:

@@ -124,6 +124,8 @@ class PolicyKeeper:
         self.current: Policy | None = None
         self.due = True
         """Ask the server before anything else."""
+        self.refresh_s = REFRESH_S
+        """How old it may be before the server is asked again."""
         self._cache = cache
         self._etag = ""
         self._next_at = 0.0
@@ -163,7 +165,7 @@ class PolicyKeeper:
         if reply.status != 304:
             changed = self._take(reply)
         self.due = False
-        self._next_at = time.monotonic() + REFRESH_S
+        self._next_at = time.monotonic() + self.refresh_s
         return changed
 
     def _take(self, reply: Reply) -> bool:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from outlay.capture.limits.lines import METRICS
 from outlay.capture.limits.sales import Buyer, Sale, sale_of, sample
@@ -233,3 +234,17 @@ def _made(book: PriceBook, asked: Asked, tenant: str, size: int) -> CallRates:
     piece = held({unit: count}) if unit else 0
     dear = most(read_rate, _DEAR_READ), most(write_rate, _DEAR_WROTE)
     return CallRates(read_rate, write_rate, flat, piece, *dear)
+
+
+_kept: Final[WeakKeyDictionary[Rates, Quotes]] = WeakKeyDictionary()
+
+
+def quotes_of(rates: Rates) -> Quotes:
+    """Return what calls inside agents' budgets are thought to cost, by the prices that are known.
+
+    What is learned of one attempt counts for all with the same prices.
+    """
+    found = _kept.get(rates)
+    if found is None:
+        found = _kept[rates] = Quotes(rates)
+    return found
