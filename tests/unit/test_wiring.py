@@ -136,10 +136,20 @@ def settings_in(folder: Path, **values: Any) -> Settings:
     return load({}, overrides=overrides)
 
 
+_others: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def other_threads() -> None:
+    """Know the threads that other tests of this process keep, with a server or a simulator."""
+    _others.clear()
+    _others.update(threading.enumerate())
+
+
 def outlay_threads() -> list[str]:
-    """Name the server's running threads; other tests of this process may keep their simulator."""
-    names = [t.name for t in threading.enumerate() if t.name.startswith("outlay")]
-    return [name for name in names if not name.startswith("outlay-demo")]
+    """Name the running threads of the test's own server."""
+    own = set(threading.enumerate()) - _others
+    return [thread.name for thread in own if thread.name.startswith("outlay")]
 
 
 class TestServer:

@@ -25,6 +25,7 @@ from outlay.api import (
     prices,
     query,
     repricing,
+    virtual_keys,
 )
 from outlay.api.auth import Authenticator
 from outlay.api.body import Memory
@@ -45,7 +46,7 @@ def create_app(services: Services, *, log: Any) -> FastAPI:
     """
     metrics = Metrics()
     metrics.watch(services)
-    auth = Authenticator(services.books, services.clock)
+    auth = Authenticator(services.books, services.clock, own_key=services.own_key)
     memory = Memory(BODIES_IN_HAND * services.settings.max_batch_bytes)
     app = FastAPI(
         title="outlay", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
@@ -54,12 +55,14 @@ def create_app(services: Services, *, log: Any) -> FastAPI:
     app.state.auth = auth
     app.state.metrics = metrics
     app.state.memory = memory
+    app.state.more_metrics = []
     app.state.book_cache = prices.BookCache()
     app.state.policy_texts = policy.PolicyTexts()
     app.state.lease_owners = leases.Owners()
+    app.state.key_watch = virtual_keys.KeyWatch()
     ingest = Ingest(services, auth, metrics, memory, log)
     app.router.routes.append(Route(PATH, ingest, methods=["POST"]))
-    for part in (query, admin, prices, price_edit, price_check, repricing, health):
+    for part in (query, admin, virtual_keys, prices, price_edit, price_check, repricing, health):
         app.include_router(part.router)
     # `limits` is last: its `/v1/limits/{limit_id}` would take the paths of the others.
     for part in (policy, holds, leases, credit, limit_checks, limit_edit, limits):

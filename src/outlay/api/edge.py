@@ -6,7 +6,9 @@ a query string or a header.
 
 from __future__ import annotations
 
+import functools
 import time
+from email.utils import formatdate
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +27,7 @@ _SECURITY: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
-_QUIET: Final = ("/v1/events", "/healthz", "/readyz", "/metrics")
+_QUIET: Final = ("/v1/events", "/v1/virtual-keys/feed", "/healthz", "/readyz", "/metrics")
 """Routes called all the time: their good answers are logged for debugging only."""
 
 Header = tuple[bytes, bytes]
@@ -72,6 +74,7 @@ class Edge:
                 status = message["status"]
                 given = {name.lower() for name, _ in message["headers"]}
                 extra = [pair for pair in _SECURITY if pair[0] not in given]
+                extra.append((b"date", _date(int(time.time()))))
                 message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
 
@@ -99,6 +102,11 @@ class Edge:
             status=status,
             ms=round(seconds * 1000, 2),
         )
+
+
+@functools.lru_cache(maxsize=2)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode("ascii")
 
 
 def _route(scope: Scope) -> str:

@@ -44,6 +44,8 @@ async def metrics(request: Request) -> Response:
     services: Services = request.app.state.services
     numbers: Metrics = request.app.state.metrics
     text = await services.books_workers.run(numbers.text)
+    for more in request.app.state.more_metrics:  # of what else runs in this process
+        text += more()
     return Response(text, media_type=CONTENT_TYPE)
 
 

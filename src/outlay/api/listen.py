@@ -1,36 +1,52 @@
-"""Listening: one socket, one event loop, bounded heads; its end finishes requests in hand."""
+"""Listening: one socket, one event loop; its end finishes requests in hand.
+
+What a connection may do is bounded in `listen_http` and, for websockets, in `listen_socket`; those
+are served only where they are asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from outlay.api.listen_http import BoundedHead
 from outlay.errors import ConfigError
 
 MAX_CONNECTIONS: Final = 1024
 """Connections at once; more are answered 503."""
 BACKLOG: Final = 512
-GRACE_S: Final = 10
+GRACE_S: Final = 10.0
 """How long requests in hand may take to finish at the end."""
+CANCELLED_S: Final = 6.0
+"""How long they may take after that, once they are cancelled."""
+CLOSE_S: Final = 1.0
+"""How long a client may then take to close its connection."""
+LOOK_S: Final = 0.02
 KEEP_ALIVE_S: Final = 30
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bound of a request line with its headers, and of the trailers behind a body."""
-HEAD_TIMEOUT_S: Final = 10.0
-"""A new connection or request whose head is not whole after this is closed: idle senders must
-not use the connections up."""
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""Bound of one message of a websocket."""
+PING_S: Final = 30.0
+PONG_S: Final = 60.0
+"""How often a websocket's client is asked for a sign of life, and how long it may take for it."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
     """Return a socket bound to an address; port 0 takes any free one.
+
+    Args:
+        host: name or address.
+        port: its number.
+        reuse_port: share it with other processes that do the same; the kernel spreads connections
+            over them.
 
     Raises:
         ConfigError: the address is in use, forbidden or unknown.
@@ -42,6 +58,8 @@ def bind(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind, proto)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(address)
         except OSError:
             bound.close()
@@ -63,67 +81,6 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class BoundedHead(HttpToolsProtocol):
-    """HTTP/1.1 whose heads are bounded in bytes and time; the parser by itself bounds neither."""
-
-    _head_bytes = 0
-    _in_head = True
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; a head that grows past the bound ends the connection."""
-        super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The request's head is too large.")
-
-    def on_message_begin(self) -> None:
-        """Begin to count the head of the next request on this connection."""
-        super().on_message_begin()
-        self._head_bytes, self._in_head = 0, True
-        self._wait_for_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header or, behind the body, a trailer, of which nothing is used."""
-        if self._in_head:
-            super().on_header(name, value)
-            return
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise ValueError("the trailers are too large")  # the parser's caller answers 400
-
-    def on_headers_complete(self) -> None:
-        """Hand the request over."""
-        self._head_bytes, self._in_head = 0, False
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def _wait_for_head(self) -> None:
-        self._stop_waiting()
-        self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._late)
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _late(self) -> None:
-        self._timer = None
-        if not self.transport.is_closing():
-            self.transport.close()
-
-
 class Listener(uvicorn.Server):
     """Serves an application on a bound socket until `stop`.
 
@@ -131,30 +88,89 @@ class Listener(uvicorn.Server):
     afterwards, so that its owner can close everything in order.
     """
 
-    def __init__(self, app: Any, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        on_ready: Callable[[], None],
+        on_end: Callable[[], None] = lambda: None,
+        sockets: bool = False,
+        lifespan: bool = False,
+        grace_s: float = GRACE_S,
+        max_connections: int = MAX_CONNECTIONS,
+        finish: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Make one; `run` serves.
+
+        Args:
+            app: an ASGI application.
+            on_ready: called once when it listens.
+            on_end: called once when it begins to end, so that requests that wait may end.
+            sockets: serve websockets, too.
+            lifespan: tell the application when it begins and ends.
+            grace_s: how long requests and websockets in hand may take at the end.
+            max_connections: connections at once; requests on more are answered 503. Websockets
+                count, but only their application can refuse them.
+            finish: what the application has to do at the end while it is still listened.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
+                interface="asgi3",
                 loop="uvloop",
                 http=BoundedHead,
-                ws="none",
-                lifespan="off",
+                ws=_bounded_socket() if sockets else "none",
+                ws_max_size=MAX_MESSAGE_BYTES,
+                ws_ping_interval=PING_S,
+                ws_ping_timeout=PONG_S,
+                # It takes tens of kilobytes of each idle socket, and spares little of base64 audio.
+                ws_per_message_deflate=False,
+                lifespan="on" if lifespan else "off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Behind a gateway the provider says when it answered; the API does so itself.
+                date_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                limit_concurrency=MAX_CONNECTIONS,
+                limit_concurrency=max_connections,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=GRACE_S,
+                timeout_graceful_shutdown=math.ceil(grace_s),
             )
         )
         self._on_ready = on_ready
+        self._on_end = on_end
+        self._finish = finish
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell the owner."""
         await super().startup(sockets)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the owner, so that requests that wait for something may end, then wait for all."""
+        self._on_end()
+        if self._finish is not None and not self.force_exit:
+            for connection in list(self.server_state.connections):
+                if not isinstance(connection, BoundedHead):  # a socket must hear of it
+                    connection.shutdown()
+            await self._finish()
+        await super().shutdown(sockets)
+        if not self.force_exit:
+            await self._cancelled()
+
+    async def _cancelled(self) -> None:
+        """Let what was cancelled end, and its connections close: a loop that ends leaves them."""
+        state = self.server_state
+        if state.tasks:
+            await asyncio.wait(tuple(state.tasks), timeout=CANCELLED_S)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CLOSE_S
+        while state.connections and loop.time() < until:  # noqa: ASYNC110 - they tell nobody
+            await asyncio.sleep(LOOK_S)
+        for connection in tuple(state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Take no more requests and end when those in hand are done."""
@@ -178,3 +194,9 @@ class Listener(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _bounded_socket() -> type[asyncio.Protocol]:
+    from outlay.api.listen_socket import BoundedSocket  # its library is loaded where it is used
+
+    return BoundedSocket

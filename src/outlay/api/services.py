@@ -96,6 +96,8 @@ class Services:
     authority: Authority
     policy: PolicyCache
     limit_notices: LimitNotices
+    own_key: str = field(default="", repr=False)
+    """What the gateway in this process shows; it lives only as long as the process."""
     backends: dict[str, str] = field(default_factory=dict)
     query_workers: Workers = field(
         default_factory=lambda: Workers("query", threads=QUERY_THREADS, waiting=QUERY_WAITING)

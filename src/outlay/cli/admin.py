@@ -128,7 +128,8 @@ def keys_create(
     name: str,
     *,
     scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="ingest, read or admin; may repeat.")
+        list[str] | None,
+        typer.Option("--scope", help="ingest, read, admin or gateway; may repeat."),
     ] = None,
     tenant: Annotated[
         str | None, typer.Option("--tenant", help="Bind the key to one tenant.")

@@ -26,6 +26,7 @@ from outlay.cli import (
     render,
     repricing,
     serve,
+    virtual_keys,
 )
 from outlay.errors import OutlayError
 
@@ -77,7 +78,8 @@ def _code(error: OutlayError) -> int:
 def run() -> None:
     """Run the command line."""
     for module in (
-        serve, ask, rate, admin, limits, limit_edit, credit, prices, price_edit, repricing, doctor,
+        serve, ask, rate, admin, virtual_keys, limits, limit_edit, credit, prices, price_edit,
+        repricing, doctor,
     ):  # fmt: skip
         module.register(app)
     try:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from rich.table import Table
 from outlay import __version__
 from outlay.cli import render
 from outlay.cli.client import Client, ServerError
+from outlay.cli.doctor_gateway import examine_keys, examine_setup
+from outlay.cli.findings import Finding
 from outlay.cli.options import Endpoint, Json, KeyOption, settings
 from outlay.config import Settings
 from outlay.errors import ConfigError, OutlayError
@@ -30,23 +32,13 @@ SHOWN_LETTERS = 5
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One checked fact: what was looked at, how it is, and what to do about it."""
-
-    check: str
-    state: Literal["ok", "warn", "fail"]
-    detail: str
-    fix: str = ""
-
-
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
     app.command()(doctor)
 
 
 def doctor(*, as_json: Json = False, endpoint: Endpoint = None, key: KeyOption = None) -> None:
-    """Check the set-up: settings, packages, spool, server, key, clocks, lag, dead letters."""
+    """Check the set-up: settings, packages, spool, gateway, server, key, lag, dead letters."""
     findings = list(_examine(endpoint, key))
     healthy = all(finding.state != "fail" for finding in findings)
     if as_json:
@@ -76,6 +68,8 @@ def _examine(endpoint: str | None, key: str | None) -> Iterator[Finding]:
     yield Finding("settings", "ok", "every OUTLAY_* variable and file key is known")
     yield from _taps()
     yield from _spool(chosen)
+    if chosen.gateway or chosen.gateway_config:
+        yield from examine_setup(chosen)
     with Client(chosen, timeout_s=10.0) as server:
         yield from _server(server, chosen)
 
@@ -131,6 +125,8 @@ def _server(server: Client, chosen: Settings) -> Iterator[Finding]:
         yield Finding("key", "fail", "no key is set", "Set OUTLAY_KEY or give --key.")
         return
     yield from _status(server)
+    if chosen.gateway or chosen.gateway_config:
+        yield from examine_keys(server)
 
 
 def _status(server: Client) -> Iterator[Finding]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,15 @@ from rich.markup import escape
 
 from outlay.cli import render
 from outlay.cli.options import Json, settings
+from outlay.errors import BadRequestError
+
+
+class Role(StrEnum):
+    """Which parts a process runs."""
+
+    all = "all"
+    gateway = "gateway"
+
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder (env OUTLAY_DATA).")]
 Port = Annotated[
@@ -29,12 +40,30 @@ def serve(
     data: Data = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
     port: Port = None,
+    role: Annotated[
+        Role, typer.Option("--role", help="`all`, or `gateway`: only that, beside a server.")
+    ] = Role.all,
+    reuse_port: Annotated[
+        bool,
+        typer.Option(
+            "--reuse-port", help="With --role gateway: share the port with other such processes."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the server: ingest, worker, stores and API in one process."""
-    from outlay.wiring import run_server
+    """Run the server: ingest, worker, stores, API and gateway in one process, or one part of it."""
+    from outlay.wiring import run_gateway, run_server
 
     chosen = settings(data=str(data) if data else None, host=host, port=port)
+    if role is Role.gateway:
+        run_gateway(chosen, on_ready=_gateway_ready(as_json), reuse_port=reuse_port)
+        return
+    if reuse_port:
+        raise BadRequestError(
+            "Only gateways share a port: a server is one process.",
+            where="--reuse-port",
+            hint="Say --role gateway as well.",
+        )
 
     def ready(url: str, first_key: str | None) -> None:
         if as_json:
@@ -45,8 +74,28 @@ def serve(
         if first_key is not None:
             render.console.print("The first admin key, shown this once; only its hash is kept:")
             typer.echo(f"  export OUTLAY_ENDPOINT={url} OUTLAY_KEY={first_key}")
+        if chosen.gateway:
+            _show_base_url(url)
 
     run_server(chosen, on_ready=ready)
+
+
+def _gateway_ready(as_json: bool) -> Callable[[str], None]:
+    def ready(url: str) -> None:
+        if as_json:
+            typer.echo(json.dumps({"url": url}))
+            return
+        render.console.print(f"the gateway listens on [bold]{escape(url)}[/bold]")
+        _show_base_url(url)
+
+    return ready
+
+
+def _show_base_url(url: str) -> None:
+    render.console.print(
+        "Clients of the gateway need a base URL and a key of `outlay virtual-keys create`:"
+    )
+    typer.echo(f"  export OPENAI_BASE_URL={url}/openai/v1 OPENAI_API_KEY=ov_…")
 
 
 def demo(

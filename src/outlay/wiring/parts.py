@@ -18,6 +18,7 @@ from outlay.enrich.price import price_table
 from outlay.enrich.pump import SinkPump
 from outlay.enrich.worker import Enricher
 from outlay.errors import OutlayError
+from outlay.gateway.gateway import Gateway
 
 
 class CountingPrice:
@@ -83,6 +84,17 @@ def of_enforcer(enforcer: Enforcer) -> list[PartState]:
     return [
         PartState(part.name, ok=part.ok, error=part.error, counts=part.counts)
         for part in enforcer.states()
+    ]
+
+
+def of_gateway(gateway: Gateway) -> list[PartState]:
+    """Return the states of the gateway in this process, which has asked nobody yet at first."""
+    began = gateway.feed.tried.is_set()
+    return [
+        PartState(f"gateway_{name}", ok=False, error=part["detail"])
+        if began and not part["ok"]
+        else PartState(f"gateway_{name}", ok=True)
+        for name, part in gateway.parts().items()
     ]
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import Any, Final, Self, TextIO
 
 from outlay.api.listen import Listener, bind, url_of
 from outlay.config import Settings
 from outlay.errors import OutlayError
+from outlay.gateway.app import GatewayApp
+from outlay.wiring.gateway import keeper_of, listener_of, open_gateway, reloading
+from outlay.wiring.parts import of_gateway
 from outlay.wiring.server import Clock, Server, now_us
 
 PRIVATE: Final = 0o077
@@ -31,20 +36,60 @@ def run_server(
         log_to: where the JSON log lines go; standard error if not said.
     """
     os.umask(PRIVATE)
+    if settings.gateway:
+        keeper_of(settings)  # a bad file ends here, before a new server shows its only first key
     bound = bind(settings.host, settings.port)
     try:
+        url = url_of(bound)
         with Server(settings, log_to=log_to) as server:
-            url = url_of(bound)
 
             def ready() -> None:
                 server.log.info("ready", url=url, data=settings.data)
                 if on_ready is not None:
                     on_ready(url, server.first_key)
 
-            Listener(server.app, on_ready=ready).run([bound])
+            app = application(server, url)
+            with reloading(app.gateway) if isinstance(app, GatewayApp) else nullcontext():
+                listener(server, app, on_ready=ready).run([bound])
             server.log.info("stopping")
     finally:
         bound.close()
+
+
+def application(server: Server, url: str) -> Any:
+    """Return a server's API, with a gateway before it where that is on.
+
+    Args:
+        server: the parts.
+        url: where it will be reached; the gateway reaches the server there, too.
+
+    Raises:
+        ConfigError: the gateway's configuration is wrong.
+    """
+    settings = server.settings
+    if not settings.gateway:
+        return server.app
+    own = replace(settings, endpoint=url, key=server.services.own_key, spool_dir="")
+    gateway = open_gateway(own, log=server.log, log_to=server.log_to, clock=server.services.clock)
+    server.app.state.more_metrics.append(gateway.metrics.text)
+    server.more_parts.append(lambda: of_gateway(gateway))
+    return GatewayApp(gateway, server.app)
+
+
+def listener(server: Server, app: Any, *, on_ready: Callable[[], None]) -> Listener:
+    """Return what serves an application of a server."""
+    end = server.app.state.key_watch.stop
+    if not isinstance(app, GatewayApp):
+        return Listener(app, on_ready=on_ready, on_end=end)
+    settings, gateway = server.settings, app.gateway
+    return listener_of(
+        app,
+        settings,
+        on_ready=on_ready,
+        on_end=end,
+        # What takes the gateway's events is behind the same address.
+        finish=lambda: gateway.finish(settings.gateway_grace_s),
+    )
 
 
 class RunningServer:
@@ -63,7 +108,13 @@ class RunningServer:
         self.url = url_of(bound)
         self.first_key = self.server.first_key
         ready = threading.Event()
-        self._listener = Listener(self.server.app, on_ready=ready.set)
+        try:
+            self.app = application(self.server, self.url)
+            self._listener = listener(self.server, self.app, on_ready=ready.set)
+        except BaseException:
+            self.server.close()
+            bound.close()
+            raise
         self._thread = threading.Thread(
             target=self._listener.run, args=([bound],), name="outlay-http"
         )

@@ -20,6 +20,7 @@ from outlay.act.rerate import Rerater
 from outlay.act.seeding import Seeder
 from outlay.act.settle import Settler
 from outlay.api.app import create_app
+from outlay.api.auth import new_secret
 from outlay.api.logs import forwarded, make_logger
 from outlay.api.services import PartState, Services
 from outlay.config import Settings
@@ -74,8 +75,11 @@ class Server:
         self, settings: Settings, *, clock: Clock = now_us, log_to: TextIO | None = None
     ) -> None:
         self.settings = settings
-        self.log = make_logger(log_to or sys.stderr, settings.log_level)
+        self.log_to = log_to or sys.stderr
+        self.log = make_logger(self.log_to, settings.log_level)
         self.first_key: str | None = None
+        self.more_parts: list[Callable[[], Iterable[PartState]]] = []
+        """What else runs in this process tells how it is."""
         self._clock = clock
         self._closing = contextlib.ExitStack()
         self._stopping = threading.Event()
@@ -136,6 +140,7 @@ class Server:
         self._start_counting()
         self.services = Services(
             settings=settings,
+            own_key=new_secret(),
             books=self.books,
             captured=self.captured,
             enriched=self.enriched,
@@ -343,6 +348,7 @@ class Server:
             *(of_pump(name, pump) for name, pump in self._pumps.items()),
             of_settler(self._settler, self._seeder),
             *of_enforcer(self._enforcer),
+            *(part for more in self.more_parts for part in more()),
             PartState("maintenance", alive, error=error),
         ]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from starlette.testclient import TestClient
 
 from outlay.api import auth
+from outlay.api.app import create_app
 from outlay.api.auth import Authenticator, new_secret
+from outlay.api.logs import make_logger
 from outlay.errors import AuthError
-from tests.unit.api.site import NOW, Site
+from tests.unit.api.site import NOW, Site, event
 
 
 def test_a_secret_is_32_random_bytes_with_its_prefix() -> None:
@@ -59,8 +64,32 @@ def test_use_is_noted_once(site: Site) -> None:
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer x", "ok_x", "Bearer ok_\ud800"])
 def test_what_is_no_key_is_refused(site: Site, header: str | None) -> None:
-    with pytest.raises(AuthError):
-        Authenticator(site.books, lambda: NOW).caller(header)
+    for own in ("", new_secret()):
+        with pytest.raises(AuthError):
+            Authenticator(site.books, lambda: NOW, own_key=own).caller(header)
+
+
+def test_the_gateway_in_the_process_may_do_what_a_gateway_does_and_no_more(site: Site) -> None:
+    own = new_secret()
+    app = create_app(replace(site.services, own_key=own), log=make_logger(site.log_text, "debug"))
+    site.client = TestClient(app)
+    assert site.call("GET", "/v1/virtual-keys/feed", own).status_code == 200
+    assert site.call("GET", "/v1/limits/policy", own).status_code == 200
+    assert site.post_events({"events": [event()]}, own).status_code == 200
+    for path in ("/v1/keys", "/v1/virtual-keys", "/v1/tenants", "/v1/status"):
+        assert site.call("GET", path, own).status_code == 403, path
+    assert own not in repr(app.state.services)
+    assert own not in site.log_text.getvalue()
+    listed = site.call("GET", "/v1/keys").json()["keys"]
+    assert all(own[:8] != key["prefix"] for key in listed)
+    assert site.call("GET", "/v1/virtual-keys/feed", new_secret()).status_code == 401
+
+
+def test_without_a_gateway_in_the_process_nothing_is_its_key(site: Site) -> None:
+    authenticator = Authenticator(site.books, lambda: NOW)
+    for header in ("Bearer ok_", "Bearer "):
+        with pytest.raises(AuthError):
+            authenticator.caller(header)
 
 
 def test_secrets_are_never_logged(site: Site) -> None:

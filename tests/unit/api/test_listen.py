@@ -2,63 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from outlay.api import listen
-from outlay.api.listen import MAX_HEAD_BYTES, Listener, bind
-
-WAIT_S = 10.0
-SHORT_S = 0.3
-
-
-async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body and tell how many headers there were."""
-    while (await receive()).get("more_body"):
-        pass
-    text = str(len(scope["headers"])).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": text})
+from outlay.api import listen_http
+from outlay.api.listen_http import MAX_HEAD_BYTES
+from tests.unit.api.listening import SHORT_S, WAIT_S, answer, connected, listening, rest
 
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    monkeypatch.setattr(listen, "HEAD_TIMEOUT_S", SHORT_S)
-    bound = bind("127.0.0.1", 0)
-    ready = threading.Event()
-    listener = Listener(answer, on_ready=ready.set)
-    thread = threading.Thread(target=listener.run, args=([bound],))
-    thread.start()
-    assert ready.wait(WAIT_S)
-    try:
-        yield bound.getsockname()
-    finally:
-        listener.stop()
-        thread.join()
-        bound.close()
-
-
-@contextmanager
-def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
-    with socket.create_connection(address, timeout=WAIT_S) as connection:
-        yield connection
-
-
-def rest(connection: socket.socket) -> bytes:
-    """Return what comes until the server closes; a reset is a close too."""
-    received = b""
-    try:
-        while part := connection.recv(65536):
-            received += part
-    except ConnectionError:
-        pass
-    return received
+    monkeypatch.setattr(listen_http, "HEAD_TIMEOUT_S", SHORT_S)
+    with listening(answer) as (_, address):
+        yield address
 
 
 def flood(connection: socket.socket, part: bytes, most: int) -> int:
@@ -122,3 +84,67 @@ def test_a_large_body_is_no_head(address: tuple[str, int]) -> None:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         connection.sendall(b"x" * size)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+async def refuse(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer before the body has come."""
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+def test_a_body_that_drips_in_behind_its_answer_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listen_http, "LINGER_S", SHORT_S)
+    with listening(refuse) as (_, address), connected(address) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+        assert b"413" in connection.recv(65536)
+        began = time.monotonic()
+        connection.settimeout(SHORT_S / 10)
+        while time.monotonic() < began + WAIT_S:
+            connection.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                assert not connection.recv(1)
+                break
+        assert time.monotonic() < began + WAIT_S / 2
+
+
+def test_a_client_that_sends_all_of_what_was_refused_may_ask_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listen_http, "LINGER_S", SHORT_S)
+    asked = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    with listening(refuse) as (_, address), connected(address) as connection:
+        for _ in range(2):
+            connection.sendall(asked)
+            assert b"413" in connection.recv(65536)
+            connection.sendall(b"body")
+            time.sleep(2 * SHORT_S)
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stall_s = 4 * SHORT_S
+    monkeypatch.setattr(listen_http, "STALL_S", stall_s)
+    gone = threading.Event()
+
+    async def pour(scope: Any, _receive: Any, send: Any) -> None:
+        peer = scope["extensions"][listen_http.PEER]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not peer.gone:
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        gone.set()
+
+    with listening(pour) as (_, address), connected(address) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(6):  # who reads, however slowly, is waited for
+            time.sleep(stall_s / 4)
+            taken = 0
+            while taken < 8_000_000:  # more than the kernel holds
+                part = connection.recv(1 << 20)
+                assert part
+                taken += len(part)
+            assert not gone.is_set()
+        assert gone.wait(WAIT_S)

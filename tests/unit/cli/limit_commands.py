@@ -1,4 +1,4 @@
-"""Runs the commands of limits and credits against a server that really runs."""
+"""Runs the commands of limits, credits and virtual keys against a server that really runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from outlay.cli import credit, limit_edit, limits, render
+from outlay.cli import credit, limit_edit, limits, render, virtual_keys
 from outlay.core.ids import uuid7
 from outlay.errors import OutlayError
 
 APP = typer.Typer(pretty_exceptions_enable=False)
-for module in (limits, limit_edit, credit):
+for module in (limits, limit_edit, credit, virtual_keys):
     module.register(APP)
 
 WAIT_S = 20.0

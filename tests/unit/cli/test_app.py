@@ -38,3 +38,9 @@ def test_an_error_is_json_for_programs() -> None:
     done = outlay("limits", "set", "x", "5", "--reason", "r", "--at", "80%", "--json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["where"] == "--at"
+
+
+def test_a_server_shares_its_port_with_nobody() -> None:
+    done = outlay("serve", "--reuse-port", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["where"] == "--reuse-port"
