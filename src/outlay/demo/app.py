@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import time
 from typing import Final
 
@@ -23,6 +24,8 @@ from outlay.demo.tenants import feature_at, tenant_at
 MAX_CONCURRENT: Final = 6
 """Actions at work at once; the next one waits."""
 FLUSH_S: Final = 30.0
+GATEWAY_KEY: Final = "DEMO_GATEWAY_KEY"
+"""The environment variable with the virtual key."""
 
 
 class Traffic:
@@ -96,7 +99,8 @@ class Traffic:
 
 
 async def _main(chosen: argparse.Namespace) -> None:
-    clients = Clients(chosen.simulator)
+    key = os.environ.pop(GATEWAY_KEY, "")
+    clients = Clients(chosen.simulator, gateway=chosen.gateway, gateway_key=key)
     traffic = Traffic(
         clients,
         seed=chosen.seed,
@@ -121,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the application; metering is set up from the environment, as in any application."""
     parser = argparse.ArgumentParser(prog="outlay.demo.app", description=__doc__)
     parser.add_argument("--simulator", required=True, help="URL of the provider simulator")
+    parser.add_argument("--gateway", default="", help="URL of outlay's gateway, for Anthropic")
     parser.add_argument("--actions", type=int, default=None, help="user actions; default: no end")
     parser.add_argument("--seconds", type=float, default=None, help="stop starting actions then")
     parser.add_argument("--rate", type=float, default=2.0, help="actions a second; 0 is no pause")

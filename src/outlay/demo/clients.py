@@ -59,13 +59,23 @@ class Prompt:
 class Clients:
     """One client of each kind, shared by all tenants as a real application shares them."""
 
-    def __init__(self, simulator: str) -> None:
+    def __init__(self, simulator: str, *, gateway: str = "", gateway_key: str = "") -> None:
+        """Make the clients.
+
+        Args:
+            simulator: URL of the providers.
+            gateway: URL of outlay's gateway, which the Anthropic clients go through if there is one.
+            gateway_key: the virtual key that they show it.
+        """
         common: dict[str, Any] = {"api_key": "sk-demo", "timeout": TIMEOUT_S}
-        openai_url, anthropic_url = f"{simulator}/openai/v1", f"{simulator}/anthropic"
+        openai_url = f"{simulator}/openai/v1"
+        through: dict[str, Any] = {**common, "base_url": f"{gateway or simulator}/anthropic"}
+        if gateway:
+            through["api_key"] = gateway_key
         self._openai = openai.AsyncOpenAI(base_url=openai_url, **common)
         self._openai_sync = openai.OpenAI(base_url=openai_url, **common)
-        self._anthropic = anthropic.AsyncAnthropic(base_url=anthropic_url, **common)
-        self._anthropic_sync = anthropic.Anthropic(base_url=anthropic_url, **common)
+        self._anthropic = anthropic.AsyncAnthropic(**through)
+        self._anthropic_sync = anthropic.Anthropic(**through)
         self._google = genai.Client(
             api_key="demo",
             http_options=types.HttpOptions(

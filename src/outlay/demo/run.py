@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.live import Live
 
 from outlay.demo import screen
+from outlay.demo.app import GATEWAY_KEY
 from outlay.demo.children import Child
 from outlay.demo.compare import Comparison
 from outlay.demo.watch import Watch
@@ -37,6 +39,7 @@ SETTLE_S: Final = 60.0
 DRAIN_S: Final = 100.0
 """How long the application may take to finish what it is doing."""
 RUNNING: Final = "what is under way shows as a difference; Ctrl-C ends"
+WALKED_AWAY_S: Final = 1
 LOOPBACK: Final = "127.0.0.1"
 INTERRUPTED: Final = 130
 
@@ -123,13 +126,19 @@ class _Demo:
     def _start(self, port: int) -> Watch:
         pace = 0.0 if self._plan.check else LIVE_PACE
         simulator = self._child("simulator", "outlay.demo.simulator", ["--pace", str(pace)])
+        simulator_url = str(simulator.first_line()["url"])
+        serves = self._data / "gateway.json"
+        serves.write_text(json.dumps(_gateway_document(simulator_url)), "utf-8")
+        secret = {"OUTLAY_CONTEXT_SECRET": secrets.token_urlsafe(32)}
         if not _is_free(port):
             self._console.print(f"Port {port} is in use; a free one is taken.")
             port = 0
         server = self._child(
-            "server", "outlay.demo.serve", ["--data", str(self._data), "--port", str(port)]
+            "server",
+            "outlay.demo.serve",
+            ["--data", str(self._data), "--port", str(port), "--gateway-config", str(serves)],
+            secret,
         )
-        simulator_url = str(simulator.first_line()["url"])
         started = server.first_line()
         endpoint, key = str(started["url"]), started["key"] or os.environ.get("OUTLAY_KEY")
         if key is None:
@@ -145,30 +154,33 @@ class _Demo:
             screen.print_header(
                 self._console, endpoint=endpoint, key=key, data=str(self._data), kept=self._kept
             )
-        self._start_app(endpoint, watch.ingest_key(), simulator_url)
+        keys = {"OUTLAY_KEY": watch.ingest_key(), GATEWAY_KEY: watch.gateway_key()}
+        self._start_app(endpoint, {**secret, **keys}, simulator_url)
         return watch
 
-    def _start_app(self, endpoint: str, key: str, simulator_url: str) -> None:
+    def _start_app(self, endpoint: str, secret: dict[str, str], simulator_url: str) -> None:
         plan, place = self._plan, simulator_url.removeprefix("http://")
         arguments = ["--simulator", simulator_url, "--seed", str(plan.seed)]
+        arguments += ["--gateway", endpoint]
         arguments += ["--rate", "0" if plan.check else str(plan.rate)]
         if plan.actions is not None:
             arguments += ["--actions", str(plan.actions)]
         if plan.seconds is not None:
             arguments += ["--seconds", str(plan.seconds)]
-        vendors = ("openai", "anthropic", "google")
+        hosts = [f"{place}/{vendor}={vendor}" for vendor in ("openai", "google")]
+        hosts.append(f"{endpoint.removeprefix('http://')}/anthropic=anthropic")
         app = self._child(
             "application",
             "outlay.demo.app",
             arguments,
             {
+                **secret,
                 "OUTLAY_ENDPOINT": endpoint,
-                "OUTLAY_KEY": key,
                 "OUTLAY_SERVICE": "demo-app",
                 "OUTLAY_ENVIRONMENT": "demo",
                 "OUTLAY_LIMITS": "true",
                 "OUTLAY_SPOOL_DIR": str(self._data / "spool"),
-                "OUTLAY_HOSTS": ",".join(f"{place}/{vendor}={vendor}" for vendor in vendors),
+                "OUTLAY_HOSTS": ",".join(hosts),
             },
         )
         app.first_line()
@@ -294,6 +306,13 @@ class _Demo:
         if plan.check and self._interrupted:
             return INTERRUPTED
         return 0 if good or not plan.check else 1
+
+
+def _gateway_document(simulator_url: str) -> dict[str, Any]:
+    """Return what the gateway serves: the simulator's Anthropic."""
+    anthropic = {"url": f"{simulator_url}/anthropic", "credential": "none"}
+    # A stream that stalls is waited for a moment only, once its reader has walked away.
+    return {"upstreams": {"anthropic": anthropic}, "drain_s": WALKED_AWAY_S}
 
 
 def _is_free(port: int) -> bool:

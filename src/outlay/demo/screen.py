@@ -76,6 +76,7 @@ def print_header(console: Console, *, endpoint: str, key: str, data: str, kept: 
     """Say what runs, and what to type in another terminal."""
     fate = "kept" if kept else "deleted at the end"
     console.print(f"Server, simulator and application run; data in {data} ({fate}).")
+    console.print("The SDK meters OpenAI and Google; Anthropic's calls go through the gateway.")
     console.print("Look further from another terminal:")
     for line in (
         f"export OUTLAY_ENDPOINT={endpoint}",
@@ -84,6 +85,7 @@ def print_header(console: Console, *, endpoint: str, key: str, data: str, kept: 
         "outlay query --metrics cost,calls --by tenant,feature",
         "outlay query --metrics cost --by request --limit 3    # then: outlay tree REQUEST",
         "outlay limits state                                   # who stands where",
+        "outlay virtual-keys list                              # who may call the gateway",
     ):
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     console.print()

@@ -57,6 +57,11 @@ class Watch:
         made = self._call("POST", "/v1/keys", {"name": "demo application", "scopes": ["ingest"]})
         return str(made["secret"])
 
+    def gateway_key(self) -> str:
+        """Make the application's virtual key: its tenants come in signed contexts."""
+        made = self._call("POST", "/v1/virtual-keys", {"name": "demo application"})
+        return str(made["secret"])
+
     def price_drift(self) -> list[str]:
         """Return what the server's price book says otherwise than the simulator's table."""
         return rate_differences(
