@@ -23,6 +23,8 @@ def main() -> int:
         ["accuracy.py"],
         ["authority.py"],
         ["limits.py"],
+        ["gateway.py"],
+        ["gateway_idle.py"],
         ["pipeline.py"],
         ["freshness.py"],
         ["load_events.py", "--events", str(arguments.millions * 1_000_000), "--path", store],
