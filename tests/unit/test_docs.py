@@ -25,6 +25,7 @@ from outlay.cli import (
     rate,
     repricing,
     serve,
+    virtual_keys,
 )
 from outlay.core.limits.document import limit_document, read_limit, read_limits
 from outlay.core.match import canonical_provider
@@ -32,6 +33,7 @@ from outlay.core.rating import FLAGS
 from outlay.core.rollup import PRICED_LATE
 from outlay.enrich import flags
 from outlay.enrich.drift import USAGE_DRIFT
+from outlay.gateway.document import read_config
 from outlay.store.books.catalogue import load_catalogue
 from outlay.store.limitfile import read_yaml
 from outlay.store.pricefile.read import read_change
@@ -123,10 +125,32 @@ def test_every_sell_file_of_the_credits_page_is_taken() -> None:
         assert read_change(file.encode(), "yaml", load_catalogue(), at=1_793_000_000_000_000).sells
 
 
+def test_every_gateway_file_of_the_docs_is_taken() -> None:
+    text = (ROOT / "docs" / "gateway.md").read_text("utf-8")
+    files = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert files
+    for file in files:
+        assert read_config(file, where="docs/gateway.md", env={}).upstreams
+
+
+def test_the_docs_say_what_to_do_about_every_problem_of_the_gateway() -> None:
+    source = "".join(
+        file.read_text("utf-8") for file in (ROOT / "src" / "outlay" / "gateway").glob("*.py")
+    )
+    made = set(re.findall(r'Problem\(\s*(\d{3}),\s*"([a-z_]+)"', source))
+    rows = re.findall(
+        r"^\| (\d{3}) (`.*?`) \|", (ROOT / "docs" / "gateway.md").read_text("utf-8"), re.MULTILINE
+    )
+    told = {(status, code) for status, codes in rows for code in re.findall("[a-z_]+", codes)}
+    assert len(made) > 15, "the search still finds them"
+    assert made <= told
+
+
 def _commands() -> dict[str, Any]:
     app = typer.Typer()
     for module in (
-        serve, ask, rate, admin, limits, limit_edit, credit, prices, price_edit, repricing, doctor,
+        serve, ask, rate, admin, virtual_keys, limits, limit_edit, credit, prices, price_edit,
+        repricing, doctor,
     ):  # fmt: skip
         module.register(app)
     commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
@@ -138,7 +162,7 @@ def test_every_command_of_the_docs_is_there(page: str) -> None:
     commands = _commands()
     text = (ROOT / page).read_text("utf-8")
     for first, second in re.findall(
-        r"(?:^|\$ |`)outlay ([a-z]+)(?: ([a-z]+))?", text, re.MULTILINE
+        r"(?:^|\$ |`)outlay ([a-z][a-z-]*)(?: ([a-z]+))?", text, re.MULTILINE
     ):
         assert first in commands, f"{page}: outlay {first}"
         below = getattr(commands[first], "commands", {})
