@@ -64,7 +64,7 @@ class Clients:
 
         Args:
             simulator: URL of the providers.
-            gateway: URL of outlay's gateway, which the Anthropic clients go through if there is one.
+            gateway: URL of outlay's gateway, for the Anthropic clients; empty: they go direct.
             gateway_key: the virtual key that they show it.
         """
         common: dict[str, Any] = {"api_key": "sk-demo", "timeout": TIMEOUT_S}
