@@ -54,6 +54,7 @@ class Held:
     buyer: Any = None
     unchecked: bool = False
     cuts: bool = True
+    bounds: bool = True
     began: int = 0
     grown: list[int] = field(default_factory=list)
     ended: list[Mapping[str, int] | None] = field(default_factory=list)

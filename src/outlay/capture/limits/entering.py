@@ -225,8 +225,8 @@ class Entry:
     @property
     def bounds(self) -> bool:
         """Whether anything holds for this attempt, so that a stream of it may be cut."""
-        # A ticket of a call that no limit knows of holds nothing.
-        return bool(getattr(self._ticket, "holds", ())) or self._reserved is not None
+        ticket = self._ticket
+        return (ticket is not None and ticket.bounds) or self._reserved is not None
 
     def grow(self) -> bool:
         """Tell what the stream has produced so far; false: it may not go on."""

@@ -81,6 +81,10 @@ class Ticket(Protocol):
     cuts: bool
     """A stream that may not grow ends as if it were complete, instead of with an error."""
 
+    @property
+    def bounds(self) -> bool:
+        """Whether any limit knows of the call, and may end a stream of it."""
+
     def grow(self, output_tokens: int) -> bool:
         """Tell what a stream has produced so far; false: nothing is left, cut it off.
 

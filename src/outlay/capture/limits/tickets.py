@@ -66,6 +66,11 @@ class Held:
         self.want: Want | None = None
         """What a stream has asked of the authority in the background."""
 
+    @property
+    def bounds(self) -> bool:
+        """See `steps.Ticket.bounds`."""
+        return bool(self.holds)
+
     def grow(self, output_tokens: int) -> bool:
         """See `steps.Ticket.grow`."""
         covered = self.covered
@@ -110,6 +115,8 @@ class Held:
 
 class Free:
     """The ticket of a call that no limit knows of."""
+
+    bounds = False
 
     __slots__ = (
         "buyer", "cuts", "downgraded_from", "estimate_nanos", "hold_id", "limit_action",
