@@ -36,6 +36,8 @@ FOLDER: Final = "gateway"
 """Where a gateway keeps its spool and its copies of keys, limits and prices, in the data folder."""
 GARBAGE: Final = (20_000, 20, 20)
 """Objects made before the collector looks at the young ones, and how often at the older."""
+SWITCH_S: Final = 0.0005
+"""How long a thread that sends events or leases may keep the interpreter from the event loop."""
 SHIP_EVENTS: Final = 2_000
 """Events in one shipment: a gateway makes more than an application."""
 
@@ -144,13 +146,14 @@ def run_gateway(
 
 
 def _keep_out_of_the_way() -> None:
-    """Have the garbage collector leave alone what lives as long as the process.
+    """Have the garbage collector and other threads hold requests up as little as can be.
 
     Requests leave little garbage in circles, so it need not look for it every few of them.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE)
+    sys.setswitchinterval(SWITCH_S)
 
 
 @contextlib.contextmanager
