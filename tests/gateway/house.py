@@ -21,7 +21,8 @@ from outlay.config import Settings
 from outlay.gateway.gateway import Gateway
 from outlay.stream.ipc import from_ipc
 from outlay.wiring import start_in_thread
-from tests.gateway.provider import Provider, Running
+from tests.gateway.provider import Provider
+from tests.running import Running
 
 PATIENCE_S: Final = 10.0
 INPUT_NANOS: Final = 2_000
@@ -43,7 +44,7 @@ class House:
 
     def __init__(self, folder: Path, **upstream: Any) -> None:
         self.provider = Provider()
-        self.running = Running(self.provider)
+        self.running = Running(self.provider, grace_s=1)
         self.provider.url = self.running.url
         self.file = folder / "gateway.yaml"
         secret = folder / "credential"

@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from outlay.api.listen import Listener, bind, url_of
 from outlay.api.listen_http import PEER
 
 WORD: Final = "word"
@@ -160,27 +158,3 @@ def _anthropic(model: str, tokens: int) -> tuple[bytes, list[bytes]]:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-class Running:
-    """An ASGI application on loopback in a thread."""
-
-    def __init__(self, app: Any, **listening: Any) -> None:
-        self._bound = bind("127.0.0.1", 0)
-        self.url = url_of(self._bound)
-        ready = threading.Event()
-        self._listener = Listener(app, on_ready=ready.set, grace_s=1, **listening)
-        self._thread = threading.Thread(target=self._listener.run, args=([self._bound],))
-        self._thread.start()
-        assert ready.wait(10)
-
-    def stop(self) -> None:
-        self._listener.stop()
-        self._thread.join()
-        self._bound.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        self.stop()

@@ -6,9 +6,7 @@ a query string or a header.
 
 from __future__ import annotations
 
-import functools
 import time
-from email.utils import formatdate
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from outlay.api.metrics import Metrics
 from outlay.errors import AuthError, OutlayError, StorageFullError, UnavailableError
+from outlay.wire.http_date import http_date
 
 RETRY_AFTER_S: Final = 1
 RETRY_AFTER_FULL_S: Final = 30
@@ -74,7 +73,7 @@ class Edge:
                 status = message["status"]
                 given = {name.lower() for name, _ in message["headers"]}
                 extra = [pair for pair in _SECURITY if pair[0] not in given]
-                extra.append((b"date", _date(int(time.time()))))
+                extra.append((b"date", http_date(int(time.time()))))
                 message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
 
@@ -102,11 +101,6 @@ class Edge:
             status=status,
             ms=round(seconds * 1000, 2),
         )
-
-
-@functools.lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode("ascii")
 
 
 def _route(scope: Scope) -> str:

@@ -10,14 +10,15 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from outlay.gateway.document_upstreams import RESERVED
 from outlay.gateway.exchange import serve
 from outlay.gateway.gateway import Gateway
 from outlay.gateway.metrics import CONTENT_TYPE
 from outlay.gateway.problems import date
 from outlay.gateway.sockets import serve_socket
 
-OWN_PATHS: Final = frozenset((b"v1", b"healthz", b"readyz", b"metrics", b"assets", b""))
-"""First segments of the API's own paths; no upstream may be called so."""
+OWN_PATHS: Final = frozenset((b"", *(name.encode("ascii") for name in RESERVED)))
+"""First segments of the API's own paths."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -83,7 +84,6 @@ async def _json(send: Send, status: int, body: Any) -> None:
 
 async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
     length = str(len(body)).encode()
-    told = date().encode("ascii")
-    headers = [(b"content-type", kind), (b"content-length", length), (b"date", told)]
+    headers = [(b"content-type", kind), (b"content-length", length), (b"date", date())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -41,8 +41,6 @@ class Call:
         """When the answer's head was handed to the client; 0: not yet."""
         self.sent = False
         """Something has been handed to an upstream."""
-        self.started = False
-        """The client has been told a status."""
         self.draining = False
         """The client is gone, and what it asked for is read to its end."""
         self.status = 0
@@ -75,16 +73,21 @@ class Call:
         """Whether an answer is read to its end for a client that is gone."""
         return self.draining or not self.peer.gone
 
+    @property
+    def started(self) -> bool:
+        """Whether the client has been told a status."""
+        return self.told_at > 0
+
     def begin(self, status: int) -> None:
         """Say that the answer's head is about to be sent."""
-        self.status, self.started, self.told_at = status, True, time.perf_counter()
+        self.status, self.told_at = status, time.perf_counter()
 
     async def answer(self, status: int, told: Mapping[str, str], body: bytes) -> None:
         """Send a whole answer of our own."""
         self.begin(status)
         self.bytes_out = len(body)
         pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.items()]
-        pairs.append((b"date", date().encode("ascii")))
+        pairs.append((b"date", date()))
         await self.send({"type": "http.response.start", "status": status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body})
 

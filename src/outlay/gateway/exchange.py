@@ -16,6 +16,7 @@ from typing import Any, Final
 from outlay.capture.attempt_facts import call_key, retry_count
 from outlay.capture.retries import FIRST, Place
 from outlay.capture.scope import Scope
+from outlay.capture.taps.shared import picked
 from outlay.core.event import MAX_LABELS
 from outlay.gateway import headers, routing
 from outlay.gateway.bodies import ClientGone, read_body
@@ -102,7 +103,7 @@ class Exchange(Call):
         if not caller.key.may_use(upstream.name):
             raise Problem(403, "upstream_not_allowed", "The key may not use this upstream.")
         self._watch()
-        named = headers.picked(raw)
+        named = picked(raw)
         self.body = await read_body(
             self._receive,
             arrived=self.peer.arrived,

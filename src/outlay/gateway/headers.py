@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from outlay.capture.attempt_facts import HEADERS as READ
 from outlay.core.virtual_keys import PREFIX
 from outlay.gateway.config import Upstream
 
@@ -53,7 +52,6 @@ _COOKIE: Final = b"cookie"
 _EDITED: Final = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest"})
 """What no longer holds for a body that was changed."""
 
-_FOLDED: Final[dict[bytes, str]] = {}
 _KEEP, _DROP, _CREDENTIAL, _CONNECTION, _BAGGAGE = range(5)
 
 _PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+/?")
@@ -152,27 +150,6 @@ def safe_path(raw_path: bytes) -> str | None:
             if segment.partition(b";")[0] in (b".", b".."):
                 return None
     return raw_path.decode("ascii")
-
-
-def picked(raw: Iterable[Header]) -> dict[str, str]:
-    """Return the headers that codecs look at, names in lower case; the last of a name counts."""
-    found = {}
-    for name, value in raw:
-        fold = _FOLDED.get(name)
-        if fold is None:
-            fold = _fold(name)
-        if fold:
-            found[fold] = value.decode("latin-1")
-    return found
-
-
-def _fold(name: bytes) -> str:
-    """Return a name in lower case, or nothing if nobody looks at it."""
-    fold = name.decode("latin-1").lower()
-    fold = fold if fold in READ else ""
-    if len(_FOLDED) < MAX_KEPT_NAMES:
-        _FOLDED[name] = fold
-    return fold
 
 
 def plain(text: str) -> bytes:

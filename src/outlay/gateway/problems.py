@@ -19,13 +19,12 @@ message nor hint may hold a secret or content.
 
 from __future__ import annotations
 
-import functools
 import time
-from email.utils import formatdate
 from typing import Final
 
 from outlay.errors import OutlayError
 from outlay.wire.base import Endpoint
+from outlay.wire.http_date import http_date
 from outlay.wire.refusals import error_response
 
 RESTART_S: Final = 1.0
@@ -63,14 +62,9 @@ def ending() -> Problem:
     return Problem(503, "gateway_ends", "The gateway is about to end.", retry_after_s=RESTART_S)
 
 
-def date() -> str:
+def date() -> bytes:
     """Return the date of an answer of our own: the listener says none, as providers do."""
-    return _date(int(time.time()))
-
-
-@functools.lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
+    return http_date(int(time.time()))
 
 
 def answer(

@@ -16,7 +16,7 @@ from outlay.capture.attempt_facts import EVENT_ID_HEADER
 from outlay.capture.ids import new_id
 from outlay.capture.retries import MAX_ATTEMPT, Place
 from outlay.capture.scope import Scope
-from outlay.capture.taps.shared import is_answer, refusal_of
+from outlay.capture.taps.shared import is_answer, picked, refusal_of
 from outlay.core.fairness import Priority
 from outlay.gateway import headers, routing
 from outlay.gateway.bodies import ClientGone
@@ -37,8 +37,6 @@ NO_CREDENTIAL: Final = 503
 """The status of problems with the gateway's own credentials."""
 ERROR_BYTES: Final = 64 * 1024
 """How much of an error is read before the next target's turn."""
-MAX_PAUSE_S: Final = 60.0
-"""Longest rest that an upstream's `retry-after` is believed."""
 
 
 class Trial:
@@ -246,11 +244,11 @@ class Trial:
         else:
             lane.breaker.succeeded(time.monotonic())
         if reply.status == 429 and self._shared:
-            lane.turnstile.pause(min(_retry_after(reply), MAX_PAUSE_S))
+            lane.turnstile.pause(_retry_after(reply))
         cause = routing.cause_of(reply.status)
         answers = is_answer(reply.status)
         if answers:
-            attempt.response(reply.status, headers.picked(reply.headers))
+            attempt.response(reply.status, picked(reply.headers))
         if cause is not None and self._may_go_on(cause):
             attempt.superseded = True
             await _read_error(attempt, reply)

@@ -30,6 +30,8 @@ from outlay.gateway.metrics import GatewayMetrics
 from outlay.gateway.watching import ConfigKeeper
 from outlay.wiring.server import Clock, now_us
 
+PRIVATE: Final = 0o077
+"""The process's file mask: what it writes is for its owner only, in any data folder."""
 MAX_CONNECTIONS: Final = 20_000
 """Connections of clients at once; more are answered 503."""
 FOLDER: Final = "gateway"
@@ -122,7 +124,7 @@ def run_gateway(
         reuse_port: let other gateway processes listen on the same port.
         clock: microseconds UTC.
     """
-    os.umask(0o077)
+    os.umask(PRIVATE)
     stream = log_to or sys.stderr
     log = make_logger(stream, settings.log_level)
     with forwarded(log):

@@ -8,18 +8,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Self, TextIO
+from typing import Any, Self, TextIO
 
 from outlay.api.listen import Listener, bind, url_of
 from outlay.config import Settings
 from outlay.errors import OutlayError
 from outlay.gateway.app import GatewayApp
-from outlay.wiring.gateway import keeper_of, listener_of, open_gateway, reloading
+from outlay.wiring.gateway import PRIVATE, keeper_of, listener_of, open_gateway, reloading
 from outlay.wiring.parts import of_gateway
 from outlay.wiring.server import Clock, Server, now_us
-
-PRIVATE: Final = 0o077
-"""The process's file mask: what the server writes is for its owner only, in any data folder."""
 
 
 def run_server(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from outlay.api.listen import Listener, bind
+from outlay.api.listen import Listener
+from tests.running import Running
 
 WAIT_S = 10.0
 SHORT_S = 0.3
@@ -27,18 +27,8 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 @contextmanager
 def listening(app: Any, **options: Any) -> Iterator[tuple[Listener, Address]]:
-    bound = bind("127.0.0.1", 0)
-    ready = threading.Event()
-    listener = Listener(app, on_ready=ready.set, **options)
-    thread = threading.Thread(target=listener.run, args=([bound],))
-    thread.start()
-    assert ready.wait(WAIT_S)
-    try:
-        yield listener, bound.getsockname()
-    finally:
-        listener.stop()
-        thread.join()
-        bound.close()
+    with Running(app, **options) as running:
+        yield running.listener, running.address
 
 
 @contextmanager

@@ -7,7 +7,6 @@ client library.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +33,10 @@ class Send:
 
 
 _send: Final[ContextVar[Send | None]] = ContextVar("outlay_send", default=None)
+
+MAX_KEPT_NAMES: Final = 512
+"""Header names whose fate is remembered; further ones are looked at each time."""
+_wanted: Final[dict[bytes | str, str]] = {}
 
 MARK: Final = "__outlay_tap__"
 """The attribute that tells a tapped function."""
@@ -87,8 +90,15 @@ def refusal_of(attempt: Attempt, refusal: Refusal) -> tuple[int, dict[str, str],
 
 
 def picked(headers: Iterable[tuple[bytes | str, Any]]) -> dict[str, str]:
-    """Return the headers that somebody looks at, names in lower case."""
-    return {name: _text(value) for raw, value in headers if (name := _wanted(raw))}
+    """Return the headers that somebody looks at, names in lower case; of a name the last."""
+    found = {}
+    for raw, value in headers:
+        name = _wanted.get(raw)
+        if name is None:
+            name = _want(raw)
+        if name:
+            found[name] = _text(value)
+    return found
 
 
 def body_bytes(body: Any) -> bytes:
@@ -105,11 +115,13 @@ def is_answer(status: int) -> bool:
     return 200 <= status < 300 or status >= 400
 
 
-@functools.lru_cache(maxsize=512)
-def _wanted(raw: bytes | str) -> str:
-    """Return the name of a header in lower case, or nothing if nobody looks at it."""
+def _want(raw: bytes | str) -> str:
+    """Return the name of a header in lower case, or nothing if nobody looks at it; remember it."""
     name = _text(raw).lower()
-    return name if name in HEADERS else ""
+    name = name if name in HEADERS else ""
+    if len(_wanted) < MAX_KEPT_NAMES:
+        _wanted[raw] = name
+    return name
 
 
 def _text(value: Any) -> str:
