@@ -148,6 +148,17 @@ class Settings:
     webhook_private_hosts: bool = _server(
         False, "Let webhooks call loopback, private and other special addresses."
     )
+    portal_secret: str = _server(
+        "",
+        "Signs links into the portal; of several by commas the first; empty: a kept random one.",
+        least=32, secret=True,
+    )  # fmt: skip
+    portal_dimensions: str = _server(
+        "feature,agent,user,workspace,model", "What customers may split their usage by, by commas."
+    )
+    portal_frame_ancestors: str = _server(
+        "", "Origins that may show the customer portal in a frame, by commas; empty: none."
+    )
     gateway: bool = _server(True, "Serve the gateway beside the API, on the same address.")
     gateway_limits: bool = _server(True, "Enforce limits on calls through the gateway.")
     gateway_config: str = _server(
@@ -161,6 +172,30 @@ class Settings:
         3600.0, "Seconds that virtual keys are believed while the server is away.",
         least=1, most=604_800,
     )  # fmt: skip
+    public_url: str = _server(
+        "", "URL that people reach the server at; empty: the address it listens on."
+    )
+    session_hours: int = _server(
+        12, "Hours after which a sign-in ends that is not used; it ends after 7 days in any case.",
+        least=1, most=168,
+    )  # fmt: skip
+    demo: bool = _server(
+        False, "Let whoever opens the page sign in as admin; on a loopback `host` only."
+    )
+    oidc_issuer: str = _server("", "URL of the OpenID provider people sign in at; empty: none.")
+    oidc_client_id: str = _server("", "Name of this server at the OpenID provider.")
+    oidc_client_secret: str = _server(
+        "", "Secret of this server at the OpenID provider.", secret=True
+    )
+    oidc_name: str = _server("Single sign-on", "What the OpenID provider is called for people.")
+    oidc_admins: str = _server(
+        "",
+        "E-mails, by commas, of people who become admins when they are new from the provider.",
+    )
+    oidc_role: str = _server(
+        "", "Role of others who are new from the OpenID provider; empty: they are refused.",
+        choices=("", "finance", "engineer", "admin"),
+    )  # fmt: skip
     log_level: str = _server("info", "Least severity that is logged.", choices=LOG_LEVELS)
     seed_prices: bool = _server(True, "Load the catalogue of the installed `genai-prices`.")
 
@@ -168,6 +203,11 @@ class Settings:
     def context_secrets(self) -> tuple[str, ...]:
         """The secrets of `context_secret`: the first signs, all are believed."""
         return tuple(parts(self.context_secret))
+
+    @property
+    def portal_secrets(self) -> tuple[str, ...]:
+        """The secrets of `portal_secret`: the first signs, all are believed."""
+        return tuple(parts(self.portal_secret))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +322,9 @@ def _value(setting: Setting, raw: Any, where: str) -> Any:
         shown = "" if setting.secret else f" Got {raw!r}."
         raise ConfigError(f"`{setting.name}` must be {error}.{shown}", where=where) from error
     if setting.choices and value not in setting.choices:
+        known = ", ".join(filter(None, setting.choices))
         raise ConfigError(
-            f"`{setting.name}` must be one of {', '.join(setting.choices)}. Got {value!r}.",
+            f"`{setting.name}` must be one of {known}. Got {value!r}.",
             where=where,
         )
     low, high = setting.least, setting.most

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from outlay.store.credits import CreditBooks
+from outlay.store.currencies import CurrencyBooks
+from outlay.store.groups import EstimateGroup, UnpricedGroup
 from outlay.store.limits import LimitBooks
+from outlay.store.people import PeopleBooks
+from outlay.store.views import ViewBooks
 from outlay.store.virtual_keys import VirtualKeyBooks
 
 if TYPE_CHECKING:
@@ -15,7 +19,9 @@ if TYPE_CHECKING:
 
     from outlay.core.prices import ModelRow, PriceBook, RateRow
     from outlay.core.sell import SellRow
+    from outlay.store.query.actions import ActionsAnswer, ActionsQuestion
     from outlay.store.query.model import Query
+    from outlay.store.query.requests import RequestsPage, RequestsQuestion
 
 
 class Sink(Protocol):
@@ -75,51 +81,17 @@ class EventFilter:
     up_to: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EstimateGroup:
-    """How the calls of one model and agent that were held compare with what they were held at.
-
-    Amounts are sums in nano-dollars: what was held, what it cost as priced at first, and the
-    absolute difference of each call. `under` calls cost more than was held for them; `worst` is
-    the largest difference, of the event `worst_event`.
-    """
-
-    model: str
-    agent: str
-    holds: int
-    estimated: int
-    actual: int
-    off: int
-    under: int
-    worst: int
-    worst_event: str
-
-
-@dataclass(frozen=True, slots=True)
-class UnpricedGroup:
-    """Events that have no price, of one provider and model and for one reason.
-
-    `reason` is `unknown_model` (no row of the book knows the name), `no_rate` (a unit of the model
-    has no rate) or `usage_unknown` (it may have been billed, and nobody told for what). Times are
-    microseconds UTC; `event_id` is one of them to look at.
-    """
-
-    provider: str
-    model: str
-    reason: str
-    events: int
-    tenants: int
-    first_at: int
-    last_at: int
-    event_id: str
-    tokens: Mapping[str, int]
-
-
 class OlapStore(Sink, Protocol):
     """Answers live questions; roll-ups commit in the transaction of their events."""
 
     def query(self, query: Query, *, now: int) -> Answer:
         """Answer a question; `now` is microseconds UTC."""
+
+    def requests(self, question: RequestsQuestion) -> RequestsPage:
+        """Return one page of requests, searching as much of the window as can be at once."""
+
+    def actions(self, question: ActionsQuestion) -> ActionsAnswer:
+        """Return sums by a dimension and what its requests are like, of a sample if many."""
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         """Return one event as a mapping of field names, adjustments in `adjustments`."""
@@ -250,7 +222,9 @@ class Finding:
     resolved_at: int | None = None
 
 
-class Books(LimitBooks, CreditBooks, VirtualKeyBooks, Protocol):
+class Books(
+    LimitBooks, CreditBooks, VirtualKeyBooks, ViewBooks, CurrencyBooks, PeopleBooks, Protocol
+):
     """Tenants, keys, prices, limits, credits and dead letters. Thread-safe; times are UTC."""
 
     def put_tenant(self, tenant: Tenant, *, actor: str, at: int) -> Tenant:

@@ -1,4 +1,4 @@
-"""What new books are given: the catalogue's prices and a first admin key."""
+"""What new books are given: prices, a first admin key, and a way into the dashboard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from outlay.api.auth import new_secret
+from outlay.api.session import LOCAL_ADMIN, local_user
+from outlay.api.sign_in import LINK_LIFE_US, new_token
 from outlay.store.base import Books
 from outlay.store.books.catalogue import load_catalogue
 
@@ -45,3 +47,16 @@ def make_first_key(books: Books, *, at: int) -> str:
         at=at,
     )
     return secret
+
+
+def make_first_link(books: Books, *, at: int) -> str | None:
+    """Make a link that signs in once as the local admin and return its token.
+
+    `None` when that user was disabled, or is no admin any more.
+    """
+    user = local_user(books, LOCAL_ADMIN, actor="server", at=at)
+    if user.disabled or user.role != "admin":
+        return None
+    token = new_token()
+    books.create_link(user.user_id, token=token, ends_at=at + LINK_LIFE_US, actor="server", at=at)
+    return token

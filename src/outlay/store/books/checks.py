@@ -11,7 +11,9 @@ from outlay.errors import BadRequestError
 from outlay.store.base import Tenant
 
 TENANT_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
-SCOPES: Final = ("ingest", "read", "admin", "gateway")
+SCOPES: Final = ("ingest", "read", "operate", "admin", "gateway", "portal")
+_ALL_TENANTS: Final = ("operate", "admin")
+"""Scopes that are never bound to one tenant."""
 MIN_SECRET_CHARACTERS: Final = 32
 MAX_TIME: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
@@ -84,14 +86,21 @@ def check_scopes(scopes: Sequence[str], *, tenant_id: str | None) -> tuple[str, 
     """Return the scopes in the usual order, each once.
 
     Raises:
-        BadRequestError: there is none, one is unknown, or a tenant's key asks for `admin`.
+        BadRequestError: there is none, one is unknown, a tenant's key asks for one that sees all
+            tenants, or a key of no tenant for `portal`.
     """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise BadRequestError(f"Scopes are one or more of {', '.join(SCOPES)}.", where="scopes")
-    if tenant_id is not None and "admin" in scopes:
+    wide = next((scope for scope in _ALL_TENANTS if scope in scopes), None)
+    if tenant_id is not None and wide is not None:
         raise BadRequestError(
-            "A key of one tenant cannot have the scope `admin`, which sees all tenants.",
+            f"A key of one tenant cannot have the scope `{wide}`, which sees all tenants.",
             where="scopes",
+        )
+    if tenant_id is None and "portal" in scopes:
+        raise BadRequestError(
+            "A key with the scope `portal` shows what one tenant may see: name the tenant.",
+            where="tenant_id",
         )
     return tuple(scope for scope in SCOPES if scope in scopes)

@@ -1,9 +1,9 @@
 """`Books` on a relational database through SQLAlchemy Core.
 
 Tenants, keys, dead letters and the audit log are here; prices are in `prices`, limits in `limits`
-and `holds`, credits in `credits`, the gateway's keys in `virtual_keys`. Each mutation is one
-transaction with its audit entry and its topic's new revision. A secret is only ever seen as its
-SHA-256. It must not read the clock.
+and `holds`, credits in `credits`, the gateway's keys in `virtual_keys`, users in `people`. Each
+mutation is one transaction with its audit entry and its topic's new revision. A secret is only ever
+seen as its SHA-256. It must not read the clock.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ from outlay.store.books.checks import (
     check_time,
 )
 from outlay.store.books.credits import SqlCredits
+from outlay.store.books.currencies import SqlCurrencies
 from outlay.store.books.engine import Database
 from outlay.store.books.journal import changed, note, storable
 from outlay.store.books.limits import SqlLimits
+from outlay.store.books.people import SqlPeople
 from outlay.store.books.prices import PriceBooks
 from outlay.store.books.tables import (
     API_KEYS,
@@ -44,6 +46,7 @@ from outlay.store.books.tables import (
     TENANT_VERSIONS,
     TENANTS,
 )
+from outlay.store.books.views import SqlViews
 from outlay.store.books.virtual_keys import SqlVirtualKeys
 
 MAX_DEAD_LETTERS: Final = 10_000
@@ -56,7 +59,9 @@ PREFIX_CHARACTERS: Final = 8
 """Characters of a secret that are kept to recognise it by."""
 
 
-class SqlBooks(PriceBooks, SqlLimits, SqlCredits, SqlVirtualKeys):
+class SqlBooks(
+    PriceBooks, SqlLimits, SqlCredits, SqlVirtualKeys, SqlViews, SqlCurrencies, SqlPeople
+):
     """Books in the database at a URL: `sqlite:////path/books.db` or `postgresql://host/name`.
 
     Raises:
