@@ -1,8 +1,7 @@
 """The embedded OLAP store: one DuckDB file, its event details, and one writer.
 
-Owns the connections, the commit of a batch with its log offset, recovery, and the reading of
-answers. Questions run on a cursor of their own and see one snapshot. The file can always be
-rebuilt from the log or the warehouse, so a damaged or older file is refused, never repaired.
+Owns the commit of a batch with its log offset, and the reading of answers. Its connections and how
+it recovers are in `duckdb_file`.
 
 How batches reach the file was measured on DuckDB 2.0 (54 columns, CPU per event, compression and
 checkpoint included): DuckDB writes row groups that one batch fills straight to the file and only
@@ -17,9 +16,8 @@ ones (bulk, throughput matters) a large one.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +26,13 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
-from outlay.errors import OutlayError, UnavailableError
-from outlay.store.base import Answer, Column, EstimateGroup, EventFilter, UnpricedGroup
-from outlay.store.lockfile import LockFile
+from outlay.errors import UnavailableError
+from outlay.store.base import Answer, Column, EventFilter
+from outlay.store.groups import EstimateGroup, UnpricedGroup
 from outlay.store.olap import (
+    duckdb_actions,
     duckdb_read,
+    duckdb_requests,
     duckdb_rollup,
     duckdb_scan,
     duckdb_schema,
@@ -40,22 +40,20 @@ from outlay.store.olap import (
     duckdb_sql,
 )
 from outlay.store.olap.chunks import ChunkFiles, encode
-from outlay.store.olap.duckdb_errors import REBUILD, as_outlay
+from outlay.store.olap.duckdb_file import CHECKPOINT_LIVE, ROW_GROUP_ROWS, DuckDbFile, one_row
+from outlay.store.query.actions import ActionsAnswer, ActionsQuestion
 from outlay.store.query.dimensions import METRICS, TIME_COLUMN
 from outlay.store.query.model import Query
 from outlay.store.query.plan import plan
+from outlay.store.query.requests import RequestsPage, RequestsQuestion
 from outlay.store.query.zones import local_to_utc
 
-ROW_GROUP_ROWS: Final = 16_384
-CHECKPOINT_LIVE: Final = "16MB"
 CHECKPOINT_BULK: Final = "384MB"
 BULK_EVENTS: Final = ROW_GROUP_ROWS
 """Batches of at least this many events are bulk."""
-CLOSE_WAIT_S: Final = 0.05
-CLOSE_ATTEMPTS: Final = 200
 
 
-class DuckDbStore:
+class DuckDbStore(DuckDbFile):
     """An `OlapStore` in one DuckDB file (`path`), with chunk files beside it.
 
     Args:
@@ -71,29 +69,15 @@ class DuckDbStore:
     name = "olap"
 
     def __init__(self, path: str | Path, *, memory_mb: int = 2048, threads: int = 2) -> None:
-        self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._config: dict[str, Any] = {
-            "memory_limit": f"{memory_mb}MB",
-            "threads": threads,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "checkpoint_threshold": CHECKPOINT_LIVE,
-            "temp_directory": f"{self._path}.tmp",
-            "max_vacuum_tasks": 0,
-        }
-        self._write_lock = threading.Lock()
-        self._readers = threading.Condition()
-        self._cursors: set[duckdb.DuckDBPyConnection] = set()
-        self._con: duckdb.DuckDBPyConnection | None = None
-        self._closed = False
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._offset = 0
         self._rewound = False
         """The file was opened again with a lower offset than was known."""
         self._threshold = CHECKPOINT_LIVE
         self._rollups = duckdb_rollup.Rollups()
-        self._chunks = ChunkFiles(Path(f"{self._path}.chunks"))
-        self._holder = LockFile(Path(f"{self._path}.lock"), what=str(self._path))
+        self._chunks = ChunkFiles(Path(f"{path}.chunks"))
+        super().__init__(path, memory_mb=memory_mb, threads=threads)
         try:
             self._open()
         except BaseException:
@@ -150,7 +134,7 @@ class DuckDbStore:
         start, end = query.window(now)
         parts = plan(query, start, end, rollups=rollups)
         with self._snapshot() as cursor:
-            (folded,) = _one(cursor, "SELECT folded FROM meta")
+            (folded,) = one_row(cursor, "SELECT folded FROM meta")
             statement = duckdb_sql.build(query, parts, folded=folded)
             rows = cursor.execute(statement.sql, statement.params).fetchall()
         if query.grain in {"day", "month"}:
@@ -160,6 +144,16 @@ class DuckDbStore:
             columns.insert(0, Column(TIME_COLUMN, "time"))
         columns += [Column(name, "metric", METRICS[name].unit) for name in query.metrics]
         return Answer(tuple(columns), rows, parts[0].table, start, end)
+
+    def requests(self, question: RequestsQuestion) -> RequestsPage:
+        """Return one page of requests; see `OlapStore.requests`."""
+        with self._snapshot() as cursor:
+            return duckdb_requests.requests(cursor, question)
+
+    def actions(self, question: ActionsQuestion) -> ActionsAnswer:
+        """Return what requests cost by a dimension; see `OlapStore.actions`."""
+        with self._snapshot() as cursor:
+            return duckdb_actions.actions(cursor, question)
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         """Return one event with all its fields; corrections of it are in `adjustments`."""
@@ -229,7 +223,7 @@ class DuckDbStore:
     def count(self) -> int:
         """Return how many events are stored."""
         with self._snapshot() as cursor:
-            return int(_one(cursor, "SELECT count(*) FROM events")[0])
+            return int(one_row(cursor, "SELECT count(*) FROM events")[0])
 
     def verify(self) -> list[str]:
         """Compare every sum of the roll-ups with events; a line per difference."""
@@ -286,132 +280,15 @@ class DuckDbStore:
             con.execute(f"SET checkpoint_threshold = '{threshold}'")
             self._threshold = threshold
 
-    @contextmanager
-    def _recovering(self) -> Iterator[None]:
-        """Undo what a failed step left behind, and raise what the caller can act on."""
-        try:
-            yield
-        except (duckdb.Error, OSError) as error:
-            self._undo()
-            raise as_outlay(error, self._path) from error
-        except BaseException:
-            self._undo()
-            raise
-
-    def _undo(self) -> None:
-        """Go back to what is durable, by opening the file again; if that fails, it is done later.
-
-        What a failed connection shows is not believed: with a full disk DuckDB was seen to report
-        an error of a commit, to show its rows, and to lose them with the next checkpoint.
-        """
-        self._disconnect()
-        try:
-            self._open()
-        except (duckdb.Error, OSError, OutlayError):
-            self._disconnect()
-
-    # -- opening and reading -------------------------------------------------------------------
-
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        if self._closed:
-            raise UnavailableError("The OLAP store is closed.")
-        if self._con is None:
-            self._open()
-        assert self._con is not None, "an open store has a connection"
-        return self._con
-
-    def _open(self) -> None:
-        con = duckdb.connect(":memory:", config=self._config)
-        self._threshold = CHECKPOINT_LIVE
-        try:
-            quoted = str(self._path).replace("'", "''")
-            con.execute(f"ATTACH '{quoted}' AS store (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
-            con.execute("USE store")
-            self._prepare(con)
-            self._load(con)
-        except duckdb.Error as error:
-            con.close()
-            raise as_outlay(error, self._path) from error
-        except BaseException:
-            con.close()
-            raise
-        with self._readers:
-            self._con = con
-
-    def _prepare(self, con: duckdb.DuckDBPyConnection) -> None:
-        tables = {
-            name for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-        }
-        if not tables:
-            con.execute("BEGIN")
-            for statement in duckdb_schema.DDL:
-                con.execute(statement)
-            con.execute("COMMIT")
-            return
-        version = _one(con, "SELECT schema_version FROM meta")[0] if "meta" in tables else None
-        while version in duckdb_schema.UPGRADES:
-            con.execute("BEGIN")
-            for statement in duckdb_schema.UPGRADES[version]:
-                con.execute(statement)
-            con.execute("COMMIT")
-            version += 1
-        if version != duckdb_schema.SCHEMA_VERSION:
-            raise UnavailableError(
-                f"{self._path} has schema version {version}; this outlay writes "
-                f"{duckdb_schema.SCHEMA_VERSION}.",
-                hint=REBUILD.format(path=self._path),
-            )
-
     def _load(self, con: duckdb.DuckDBPyConnection) -> None:
-        offset, tail = _one(con, "SELECT max(log_offset), max(tail) FROM commits")
+        self._threshold = CHECKPOINT_LIVE
+        offset, tail = one_row(con, "SELECT max(log_offset), max(tail) FROM commits")
         # Whoever writes next may have asked for the offset before this: it would leave a gap.
         self._rewound = self._rewound or offset < self._offset
         self._offset = offset
         self._rollups = duckdb_rollup.Rollups.load(con)
         self._chunks.rewind(tail)
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor of its own, in a transaction, so that several reads see one state."""
-        if self._con is None and not self._closed:
-            with self._write_lock:
-                self._connection()
-        with self._readers:
-            if self._closed or self._con is None:
-                raise UnavailableError("The OLAP store is closed.")
-            cursor = self._con.cursor()
-            self._cursors.add(cursor)
-        try:
-            cursor.execute("USE store")
-            cursor.execute("BEGIN")
-            yield cursor
-        except duckdb.Error as error:
-            raise as_outlay(error, self._path) from error
-        finally:
-            cursor.close()
-            with self._readers:
-                self._cursors.discard(cursor)
-                self._readers.notify_all()
-
-    def _disconnect(self) -> None:
-        with self._readers:
-            con, self._con = self._con, None
-            for _ in range(CLOSE_ATTEMPTS):
-                # A cursor that is just about to begin does not notice: interrupt it again.
-                for cursor in self._cursors:
-                    cursor.interrupt()
-                if self._readers.wait_for(lambda: not self._cursors, CLOSE_WAIT_S):
-                    break
-        if con is not None:
-            with suppress(duckdb.Error):
-                con.close()
-
     def _release(self) -> None:
         self._chunks.close()
         self._holder.release()
-
-
-def _one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
-    row = con.execute(sql).fetchone()
-    assert row is not None, "an aggregate or a one-row table gives a row"
-    return tuple(row)

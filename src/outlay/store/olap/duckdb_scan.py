@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from outlay.core.rollup import PRICED_LATE
-from outlay.store.base import EventFilter, UnpricedGroup
+from outlay.store.base import EventFilter
+from outlay.store.groups import UnpricedGroup
 from outlay.store.olap.chunks import CHUNK_ROWS, ChunkFiles
 from outlay.store.olap.duckdb_schema import DETAIL, KEPT
 from outlay.store.olap.duckdb_sql import MODEL, timestamp

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from outlay.store.base import EstimateGroup, EventFilter
+from outlay.store.base import EventFilter
+from outlay.store.groups import EstimateGroup
 from outlay.store.olap.duckdb_sql import timestamp
 
 if TYPE_CHECKING:

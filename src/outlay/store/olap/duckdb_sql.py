@@ -25,31 +25,33 @@ from outlay.store.query.model import Filter, Query
 from outlay.store.query.plan import Part
 from outlay.store.query.zones import Offset, offsets
 
-_CALLS: Final = ", ".join(f"'{name}'" for name in CALL_OPERATIONS)
-_ERRORS: Final = ", ".join(f"'{name}'" for name in ERROR_STATUSES)
-_USAGE: Final = "kind = 'usage'"
-_ATTEMPT: Final = f"{_USAGE} AND operation IN ({_CALLS})"
+_CALLS: Final = " ".join(f"WHEN '{name}' THEN true" for name in CALL_OPERATIONS)
+ERRORS: Final = ", ".join(f"'{name}'" for name in ERROR_STATUSES)
+USAGE: Final = "kind = 'usage'"
+ATTEMPT: Final = f"CASE operation {_CALLS} ELSE false END AND {USAGE}"
+"""An attempt of a call. `operation IN (…)` takes four times as long: DuckDB then looks at each row,
+and not only once at each text of a column's dictionary."""
 
 EVENT_SUMS: Final[dict[str, str]] = {
     **{name: f"sum({name})" for name in SUMS},
     "events": "count(*)",
-    "calls": f"count(*) FILTER (WHERE {_ATTEMPT} AND attempt = 0)",
-    "attempts": f"count(*) FILTER (WHERE {_ATTEMPT})",
-    "errors": f"count(*) FILTER (WHERE {_USAGE} AND status IN ({_ERRORS}))",
+    "calls": f"count(*) FILTER (WHERE {ATTEMPT} AND attempt = 0)",
+    "attempts": f"count(*) FILTER (WHERE {ATTEMPT})",
+    "errors": f"count(*) FILTER (WHERE {USAGE} AND status IN ({ERRORS}))",
     "unpriced": (
-        f"(count(*) FILTER (WHERE {_USAGE} AND price_basis = 'unpriced') - count(*) FILTER "
+        f"(count(*) FILTER (WHERE {USAGE} AND price_basis = 'unpriced') - count(*) FILTER "
         f"(WHERE kind = 'adjustment' AND list_contains(flags, '{PRICED_LATE}')))"
     ),
     "estimated_cost_nanos": "sum(cost_nanos) FILTER (WHERE estimated)",
-    "latency_us": f"sum(latency_us) FILTER (WHERE {_USAGE})",
-    "latency_count": f"count(latency_us) FILTER (WHERE {_USAGE})",
-    "ttft_us": f"sum(ttft_us) FILTER (WHERE {_USAGE})",
-    "ttft_count": f"count(ttft_us) FILTER (WHERE {_USAGE})",
+    "latency_us": f"sum(latency_us) FILTER (WHERE {USAGE})",
+    "latency_count": f"count(latency_us) FILTER (WHERE {USAGE})",
+    "ttft_us": f"sum(ttft_us) FILTER (WHERE {USAGE})",
+    "ttft_count": f"count(ttft_us) FILTER (WHERE {USAGE})",
 }
 """Every sum of `core.rollup.SUMS` as an aggregate over `events`."""
 
 MODEL: Final = "coalesce(price_model, model_served, model_requested)"
-_EVENT_FIELDS: Final[dict[str, str]] = {
+EVENT_FIELDS: Final[dict[str, str]] = {
     "tenant": "tenant_id",
     "user": "user_id",
     "workspace": "workspace_id",
@@ -71,7 +73,7 @@ _EVENT_FIELDS: Final[dict[str, str]] = {
         )
     },
 }  # fmt: skip
-_ROLLED_FIELDS: Final = {**_EVENT_FIELDS, "model": "model"}
+_ROLLED_FIELDS: Final = {**EVENT_FIELDS, "model": "model"}
 _GRAIN_US: Final = {"minute": MINUTE_US, "hour": HOUR_US, "day": DAY_US}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
@@ -160,7 +162,7 @@ def _select(
     merging: bool = False,
 ) -> str:
     on_events = part.table == "events"
-    fields = _EVENT_FIELDS if on_events else _ROLLED_FIELDS
+    fields = EVENT_FIELDS if on_events else _ROLLED_FIELDS
     clock = "started_at" if on_events else "bucket"
     columns = []
     if query.grain != "none":
@@ -185,9 +187,9 @@ def _select(
 def _aggregate(name: str, *, on_events: bool) -> str:
     metric = METRICS.get(name)
     if metric is not None and metric.kind == "distinct":
-        return f"count(DISTINCT {_EVENT_FIELDS[metric.of[0]]})"
+        return f"count(DISTINCT {EVENT_FIELDS[metric.of[0]]})"
     if metric is not None and metric.kind == "quantile":
-        return f"quantile_cont(latency_us, {metric.quantile}) FILTER (WHERE {_USAGE}) / 1000"
+        return f"quantile_cont(latency_us, {metric.quantile}) FILTER (WHERE {USAGE}) / 1000"
     return EVENT_SUMS[name] if on_events else f"sum({name})"
 
 
@@ -234,7 +236,7 @@ def _conditions(
         conditions.append(f"tenant_id = {statement.bind(query.tenant)}")
     if part.table == "day":
         conditions += _slots(statement, query)
-    conditions += [_condition(statement, item, fields) for item in query.filters]
+    conditions += [condition(statement, item, fields) for item in query.filters]
     return " AND ".join(conditions)
 
 
@@ -254,7 +256,8 @@ def slot(text: str) -> str:
     return f"CAST(md5_number_lower({text}) & 65535 AS USMALLINT)"
 
 
-def _condition(statement: Statement, item: Filter, fields: dict[str, str]) -> str:
+def condition(statement: Statement, item: Filter, fields: dict[str, str] = EVENT_FIELDS) -> str:
+    """Return the condition of one filter, by default over `events`."""
     expression = _expression(statement, item.field, fields)
     if item.field == "flag":
         return _flag_condition(statement, item, expression)
@@ -314,4 +317,4 @@ def _order(query: Query) -> str:
     return ", ".join(terms)
 
 
-assert set(_EVENT_FIELDS) >= set(DIMENSIONS), "every dimension needs its column"
+assert set(EVENT_FIELDS) >= set(DIMENSIONS), "every dimension needs its column"
