@@ -20,7 +20,16 @@ from outlay.api.auth import Caller, needs
 from outlay.api.body import read_document
 from outlay.api.services import Services
 from outlay.errors import BadRequestError, NotFoundError
-from outlay.store.credits import CATEGORIES, MAX_MICROS, MICROS, Balance, Category, Entry, Grant
+from outlay.store.credits import (
+    CATEGORIES,
+    MAX_ENTRY_ID,
+    MAX_MICROS,
+    MICROS,
+    Balance,
+    Category,
+    Entry,
+    Grant,
+)
 
 MAX_LISTED: Final = 1_000
 PLACES: Final = 6
@@ -136,7 +145,7 @@ async def history(
     request: Request,
     tenant: str,
     caller: Reader,
-    before: Annotated[int, Query(ge=0)] = 0,
+    before: Annotated[int, Query(ge=0, le=MAX_ENTRY_ID)] = 0,
     count: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100,
 ) -> dict[str, Any]:
     """List a tenant's entries, the newest first; `before` is the last entry of the page before."""

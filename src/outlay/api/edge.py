@@ -13,20 +13,32 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from outlay.api.metrics import Metrics
-from outlay.errors import AuthError, OutlayError, StorageFullError, UnavailableError
+from outlay.errors import (
+    AuthError,
+    BadRequestError,
+    OutlayError,
+    StorageFullError,
+    UnavailableError,
+)
 from outlay.wire.http_date import http_date
 
 RETRY_AFTER_S: Final = 1
 RETRY_AFTER_FULL_S: Final = 30
 
+_FRAMES: Final = b"x-frame-options"
+_POLICY: Final = b"content-security-policy"
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
+    (_FRAMES, b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (_POLICY, b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
-_QUIET: Final = ("/v1/events", "/v1/virtual-keys/feed", "/healthz", "/readyz", "/metrics")
+_QUIET: Final = (
+    "/v1/events", "/v1/leases", "/v1/limits/policy", "/v1/virtual-keys/feed", "/v1/live",
+    "/healthz", "/readyz", "/metrics",
+    "/app/{path:path}", "/portal/{path:path}",
+)  # fmt: skip
 """Routes called all the time: their good answers are logged for debugging only."""
 
 Header = tuple[bytes, bytes]
@@ -41,6 +53,9 @@ def error_answer(error: OutlayError) -> tuple[int, list[Header], bytes]:
         full = isinstance(error, StorageFullError)
         seconds = RETRY_AFTER_FULL_S if full else RETRY_AFTER_S
         headers.append((b"retry-after", str(seconds).encode()))
+    wait_s: int | None = getattr(error, "retry_after_s", None)
+    if wait_s is not None:
+        headers.append((b"retry-after", str(wait_s).encode()))
     return error.status, headers, msgspec.json.encode(error.as_dict())
 
 
@@ -72,12 +87,17 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = {name.lower() for name, _ in message["headers"]}
+                if _POLICY in given:
+                    given.add(
+                        _FRAMES
+                    )  # a page with a policy of its own says there who may frame it
                 extra = [pair for pair in _SECURITY if pair[0] not in given]
                 extra.append((b"date", http_date(int(time.time()))))
                 message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
 
         try:
+            _check_text(scope)
             await self._app(scope, receive, sending)
         except Exception as error:  # the last stop: the caller gets an answer, the log the place
             failure = error if isinstance(error, OutlayError) else OutlayError()
@@ -101,6 +121,12 @@ class Edge:
             status=status,
             ms=round(seconds * 1000, 2),
         )
+
+
+def _check_text(scope: Scope) -> None:
+    """Check that no id in an address holds a NUL, which not every database can even look for."""
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        raise BadRequestError("The address holds a NUL character.", where="path")
 
 
 def _route(scope: Scope) -> str:

@@ -59,7 +59,12 @@ class _Outcome:
 
 
 class Ingest:
-    """The ASGI endpoint. Blocking work runs in the ingest threads."""
+    """Take a batch of events; the answer comes once it is on disk.
+
+    An ASGI endpoint. Blocking work runs in the ingest threads.
+    """
+
+    scopes: Final = ("ingest",)
 
     def __init__(
         self, services: Services, auth: Authenticator, metrics: Metrics, memory: Memory, log: Any
@@ -99,7 +104,7 @@ class Ingest:
         services = self._services
         given = headers.get("authorization")
         caller = await services.books_workers.run(self._auth.caller, given)
-        caller.need("ingest")
+        caller.need(*self.scopes)
         media = check_media(headers.get("content-type"), (JSON, NDJSON))
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip"):

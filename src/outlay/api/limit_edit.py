@@ -1,4 +1,4 @@
-"""Changing limits: a document of them, one of them, and temporary overrides. Admin only.
+"""Changing limits: a document of them, one of them, and temporary overrides, by who operates.
 
 A document is taken whole or not at all. A change never resets what was used.
 """
@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from outlay.api.admin import moment
 from outlay.api.auth import Caller, needs
 from outlay.api.body import MAX_DOCUMENT_BYTES, read_document
+from outlay.api.limit_urls import keep_urls
 from outlay.api.limits import known_limit, shown
 from outlay.api.price_edit import read_bytes
 from outlay.api.services import Services
@@ -34,7 +35,7 @@ _JSON: Final = "application/json"
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")
 
 router = APIRouter()
-Admin = Annotated[Caller, Depends(needs("admin"))]
+Operator = Annotated[Caller, Depends(needs("admin", "operate"))]
 Reason = Annotated[str, Query(max_length=1024)]
 
 
@@ -52,7 +53,7 @@ class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
 @router.post("/v1/limits")
 async def change(
     request: Request,
-    caller: Admin,
+    caller: Operator,
     reason: Reason = "",
     *,
     dry_run: bool = False,
@@ -72,7 +73,7 @@ async def change(
 
 @router.put("/v1/limits/{limit_id}")
 async def put(
-    request: Request, limit_id: str, caller: Admin, reason: Reason = "", *, dry_run: bool = False
+    request: Request, limit_id: str, caller: Operator, reason: Reason = "", *, dry_run: bool = False
 ) -> dict[str, Any]:
     """Make a limit, or change it; what it has used stays."""
     services: Services = request.app.state.services
@@ -90,7 +91,7 @@ async def put(
 
 @router.delete("/v1/limits/{limit_id}")
 async def remove(
-    request: Request, limit_id: str, caller: Admin, reason: Reason = ""
+    request: Request, limit_id: str, caller: Operator, reason: Reason = ""
 ) -> dict[str, Any]:
     """Remove a limit; its history stays."""
     services: Services = request.app.state.services
@@ -109,7 +110,7 @@ async def remove(
 
 
 @router.post("/v1/limits/{limit_id}/overrides")
-async def override(request: Request, limit_id: str, caller: Admin) -> dict[str, Any]:
+async def override(request: Request, limit_id: str, caller: Operator) -> dict[str, Any]:
     """Give a limit another amount until a time; the larger of several holds."""
     services: Services = request.app.state.services
     body = await read_document(request, OverrideBody)
@@ -144,7 +145,7 @@ async def override(request: Request, limit_id: str, caller: Admin) -> dict[str, 
 
 @router.delete("/v1/limits/{limit_id}/overrides/{override_id}")
 async def revoke(
-    request: Request, limit_id: str, override_id: str, caller: Admin, reason: Reason = ""
+    request: Request, limit_id: str, override_id: str, caller: Operator, reason: Reason = ""
 ) -> dict[str, Any]:
     """End an override now."""
     services: Services = request.app.state.services
@@ -171,6 +172,9 @@ def _write(
     dry_run: bool,
     prune: bool,
 ) -> dict[str, Any]:
+    before = {limit.limit_id: limit for limit in services.books.limits()}
+    if "admin" not in caller.scopes:
+        keep_urls(document, before)
     wanted = read_limits(document)
     for place, limit in enumerate(wanted.limits):
         if limit.limit_id in RESERVED:
@@ -178,7 +182,6 @@ def _write(
                 f"`{limit.limit_id}` is a word of the API; choose another id.",
                 where=f"limits[{place}].id",
             )
-    before = {limit.limit_id: limit for limit in services.books.limits()}
     plans = {one.plan: one for one in services.books.entitlements()}
     after = {} if prune else dict(before)
     after.update({limit.limit_id: limit for limit in wanted.limits})

@@ -22,6 +22,7 @@ from outlay.core.limits.holds import Counter
 from outlay.core.limits.limit import Limit, Override, amount_now
 from outlay.core.limits.subject import key_text, read_scope_key
 from outlay.errors import NotFoundError
+from outlay.store.books.checks import MAX_TIME
 
 MAX_LISTED: Final = 10_000
 DEFAULT_LISTED: Final = 1_000
@@ -124,34 +125,41 @@ async def state(
 
     def read() -> dict[str, Any]:
         now = services.clock()
-        known = {one.limit_id: one for one in services.books.limits()}
-        overrides = services.books.overrides(at=now)
-        like = key_text((("tenant", asked),))[1:-1] if asked else ""
-        when = None if past else now
-        found = services.books.counters(limit_id=limit, scope_like=like, at=when, limit=MAX_LISTED)
-        if asked:
-            # A limit of this tenant alone counts without naming it.
-            for one in known.values():
-                if visible(one, asked) and not any(part.each for part in one.scope):
-                    found += services.books.counters(
-                        limit_id=one.limit_id, at=when, limit=MAX_LISTED
-                    )
-        rows = []
-        for counter in {c.key.counter_id: c for c in found}.values():
-            definition = known.get(counter.key.limit_id)
-            if definition is None or not scope_visible(
-                definition, counter.key.scope_key, asked or None
-            ):
-                continue
-            if limit and definition.limit_id != limit:
-                continue
-            row = standing(counter, definition, overrides, now=now)
-            if past or row["current"]:
-                rows.append(row)
-        rows.sort(key=lambda row: (-row["share"], row["limit"], row["scope_key"]))
+        rows = standings(services, now=now, limit=limit, tenant=asked, past=past)
         return {"now": now, "counters": rows[:count], "more": max(0, len(rows) - count)}
 
     return await services.books_workers.run(read)
+
+
+def standings(
+    services: Services, *, now: int, limit: str = "", tenant: str = "", past: bool = False
+) -> list[dict[str, Any]]:
+    """Return how scopes stand, those with most used first; of one tenant or limit, if named.
+
+    Blocks on the books.
+    """
+    known = {one.limit_id: one for one in services.books.limits()}
+    overrides = services.books.overrides(at=now)
+    like = key_text((("tenant", tenant),))[1:-1] if tenant else ""
+    when = None if past else now
+    found = services.books.counters(limit_id=limit, scope_like=like, at=when, limit=MAX_LISTED)
+    if tenant:
+        # A limit of this tenant alone counts without naming it.
+        for one in known.values():
+            if visible(one, tenant) and not _names_tenant(one):
+                found += services.books.counters(limit_id=one.limit_id, at=when, limit=MAX_LISTED)
+    rows = []
+    for counter in {c.key.counter_id: c for c in found}.values():
+        definition = known.get(counter.key.limit_id)
+        if definition is None or (limit and definition.limit_id != limit):
+            continue
+        if not scope_visible(definition, counter.key.scope_key, tenant or None):
+            continue
+        row = standing(counter, definition, overrides, now=now)
+        if past or row["current"]:
+            rows.append(row)
+    rows.sort(key=lambda row: (-row["share"], row["limit"], row["scope_key"]))
+    return rows
 
 
 @router.get("/v1/limits/notices")
@@ -160,7 +168,7 @@ async def notices(
     caller: Reader,
     limit: str = "",
     tenant: str = "",
-    since: int = 0,
+    since: Annotated[int, Query(ge=0, le=MAX_TIME)] = 0,
     count: Count = DEFAULT_LISTED,
 ) -> dict[str, Any]:
     """List what limits did, the newest first."""
@@ -205,7 +213,7 @@ async def show(request: Request, limit_id: str, caller: Reader) -> dict[str, Any
 
 @router.get("/v1/limits/{limit_id}/history")
 async def history(
-    request: Request, limit_id: str, caller: Annotated[Caller, Depends(needs("admin"))]
+    request: Request, limit_id: str, caller: Annotated[Caller, Depends(needs("admin", "operate"))]
 ) -> dict[str, Any]:
     """List every version of a limit and every override of it, the newest first."""
     services: Services = request.app.state.services
@@ -231,6 +239,11 @@ async def history(
         }
 
     return await services.books_workers.run(read)
+
+
+def _names_tenant(limit: Limit) -> bool:
+    """Tell whether the scopes of a limit name the tenant they are of."""
+    return any(part.field == "tenant" and part.each for part in limit.scope)
 
 
 def _override(one: Override, caller: Caller) -> dict[str, Any]:

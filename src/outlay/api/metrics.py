@@ -47,6 +47,10 @@ class Metrics:
             "outlay_ingest_seconds", "Time to make a batch durable.",
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
+        self.sign_ins = Counter(
+            "outlay_sign_ins", "Tries to sign in, by way and outcome.", ["way", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
         self.query_seconds = Histogram(
             "outlay_query_seconds", "Time to answer a query.",
             buckets=_SECONDS, registry=self.registry,

@@ -34,6 +34,7 @@ MAX_LISTED: Final = 1000
 
 router = APIRouter()
 Admin = Annotated[Caller, Depends(needs("admin"))]
+Operator = Annotated[Caller, Depends(needs("admin", "operate"))]
 Reader = Annotated[Caller, Depends(needs("read", "admin"))]
 Tolerance = Annotated[float, Query(ge=0, le=1000)]
 
@@ -112,7 +113,7 @@ async def findings(
 
 
 @router.post("/v1/findings/resolve")
-async def resolve(request: Request, caller: Admin) -> dict[str, Any]:
+async def resolve(request: Request, caller: Operator) -> dict[str, Any]:
     """Close a finding; found again, it opens again."""
     services: Services = request.app.state.services
     body = await read_document(request, ResolveBody)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from outlay.api.admin import moment
@@ -108,24 +109,36 @@ async def prices(
     model: Name = None,
     at: Name = None,
     known_at: Name = None,
-) -> dict[str, Any]:
+) -> Response:
     """List the rates that hold at a time, by default now, as known then, by default now."""
     services: Services = request.app.state.services
     when, known = _times(services, at, known_at)
-    book = await services.query_workers.run(believed, request, caller, known)
-    rates = [
-        rate
-        for rate in book.rates
-        if provider in (None, rate.provider) and model in (None, rate.model) and _holds(rate, when)
-    ]
-    return {
-        "rates": [asdict(rate) for rate in rates[:MAX_RATES]],
-        "sells": [asdict(row) for row in _sells(book, caller) if _holds(row, when)][:MAX_RATES],
-        "truncated": len(rates) > MAX_RATES,
-        "hash": book.hash,
-        "at": when,
-        "known_at": known,
-    }
+    zipped = "gzip" in request.headers.get("accept-encoding", "")
+
+    def build() -> bytes:
+        # Megabytes: made here, off the event loop that calls of the gateway share.
+        book = believed(request, caller, known)
+        rates = [
+            rate
+            for rate in book.rates
+            if provider in (None, rate.provider)
+            and model in (None, rate.model)
+            and _holds(rate, when)
+        ]
+        answer = {
+            "rates": rates[:MAX_RATES],
+            "sells": [row for row in _sells(book, caller) if _holds(row, when)][:MAX_RATES],
+            "truncated": len(rates) > MAX_RATES,
+            "hash": book.hash,
+            "at": when,
+            "known_at": known,
+        }
+        text = msgspec.json.encode(answer)
+        return gzip.compress(text, compresslevel=1, mtime=0) if zipped else text
+
+    headers = {"vary": "accept-encoding"} | ({"content-encoding": "gzip"} if zipped else {})
+    body = await services.query_workers.run(build)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 @router.get("/v1/prices/show")

@@ -37,7 +37,7 @@ async def query(request: Request, caller: Reader) -> dict[str, Any]:
     began = time.perf_counter()
     answer = await services.query_workers.run(services.olap.query, question, now=now)
     metrics.query_seconds.observe(time.perf_counter() - began)
-    return _shown(answer)
+    return shown_answer(answer)
 
 
 @router.get("/v1/query/schema")
@@ -85,7 +85,8 @@ async def event(request: Request, event_id: str, caller: Reader) -> dict[str, An
     return found
 
 
-def _shown(answer: Answer) -> dict[str, Any]:
+def shown_answer(answer: Answer) -> dict[str, Any]:
+    """Return an answer as JSON carries it."""
     kinds = [column.kind for column in answer.columns]
     return {
         "columns": [{"name": c.name, "kind": c.kind, "unit": c.unit} for c in answer.columns],

@@ -22,8 +22,9 @@ from outlay.core.ceiling import ceiling_nanos
 from outlay.core.prices import PriceBook
 from outlay.core.rollup import DAY_US
 from outlay.errors import BadRequestError, ForbiddenError
-from outlay.store.base import EventFilter, OlapStore, PriceChange, UnpricedGroup
+from outlay.store.base import EventFilter, OlapStore, PriceChange
 from outlay.store.books.checks import check_time
+from outlay.store.groups import UnpricedGroup
 
 DEFAULT_DAYS: Final = 30
 MAX_GROUPS: Final = 1000

@@ -26,6 +26,9 @@ INGEST_THREADS: Final = 1
 INGEST_WAITING: Final = 64
 BOOKS_THREADS: Final = 4
 BOOKS_WAITING: Final = 256
+PASSWORD_THREADS: Final = 1
+PASSWORD_WAITING: Final = 16
+"""Hashing a password takes a tenth of a second and 64 MiB: who guesses must not slow others."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,8 +111,15 @@ class Services:
     books_workers: Workers = field(
         default_factory=lambda: Workers("books", threads=BOOKS_THREADS, waiting=BOOKS_WAITING)
     )
+    password_workers: Workers = field(
+        default_factory=lambda: Workers(
+            "password", threads=PASSWORD_THREADS, waiting=PASSWORD_WAITING
+        )
+    )
 
     def close_workers(self) -> None:
         """End the API's threads; the parts it was given stay open."""
-        for workers in (self.ingest_workers, self.query_workers, self.books_workers):
+        for workers in (
+            self.ingest_workers, self.query_workers, self.password_workers, self.books_workers,
+        ):  # fmt: skip
             workers.close()

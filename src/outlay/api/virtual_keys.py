@@ -38,7 +38,7 @@ MAX_LISTED: Final = 10_000
 MAX_REVISION: Final = 2**53 - 1
 
 router = APIRouter()
-Admin = Annotated[Caller, Depends(needs("admin"))]
+Operator = Annotated[Caller, Depends(needs("admin", "operate"))]
 Gateway = Annotated[Caller, Depends(needs("gateway"))]
 Grace = Annotated[int, Query(ge=0, le=MAX_GRACE_S)]
 
@@ -133,7 +133,7 @@ class KeyWatch:
 
 
 @router.post("/v1/virtual-keys")
-async def create(request: Request, caller: Admin) -> JSONResponse:
+async def create(request: Request, caller: Operator) -> JSONResponse:
     """Make a key; `secret` is shown this once. Its tenant need not be known yet."""
     services: Services = request.app.state.services
     body = await read_document(request, VirtualKeyBody)
@@ -158,7 +158,7 @@ async def create(request: Request, caller: Admin) -> JSONResponse:
 @router.get("/v1/virtual-keys")
 async def listed(
     request: Request,
-    caller: Admin,
+    caller: Operator,
     tenant: Annotated[str, Query(max_length=256)] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 1000,
     *,
@@ -182,7 +182,7 @@ async def listed(
 
 @router.delete("/v1/virtual-keys/{key_id}")
 async def revoke(
-    request: Request, key_id: str, caller: Admin, grace_s: Grace = 0
+    request: Request, key_id: str, caller: Operator, grace_s: Grace = 0
 ) -> dict[str, Any]:
     """Revoke a key: every gateway refuses it within moments, or after a grace time."""
     services: Services = request.app.state.services
@@ -200,7 +200,7 @@ async def revoke(
 
 
 @router.post("/v1/virtual-keys/{key_id}/rotate")
-async def rotate(request: Request, key_id: str, caller: Admin) -> JSONResponse:
+async def rotate(request: Request, key_id: str, caller: Operator) -> JSONResponse:
     """Make a new secret with the same terms; the old one works `grace_s` longer."""
     services: Services = request.app.state.services
     body = await read_document(request, RotateBody)

@@ -15,10 +15,15 @@ class Served:
 
     def __init__(self, site: Site, port: int = 0) -> None:
         self.site = site
-        watch = site.app.state.key_watch
-        watch.ending = False
-        self._running = Running(site.app, port=port, on_end=watch.stop)
+        state = site.app.state
+        state.key_watch.ending = state.live_watch.ending = False
+        self._running = Running(site.app, port=port, on_end=self._stop_waiting)
         self.port, self.url = self._running.address[1], self._running.url
+
+    def _stop_waiting(self) -> None:
+        state = self.site.app.state
+        state.key_watch.stop()
+        state.live_watch.stop()
 
     def end(self) -> float:
         """Stop listening; return how many seconds that took. A second call does nothing."""

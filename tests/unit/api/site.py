@@ -19,24 +19,35 @@ from outlay.api.auth import new_secret
 from outlay.api.logs import make_logger
 from outlay.api.services import PartState, Services
 from outlay.config import Settings
+from outlay.core.event import FIELDS
 from outlay.core.ids import uuid7
 from outlay.enrich.price import price_table
 from outlay.store.base import (
     Answer,
     Column,
-    EstimateGroup,
     EventFilter,
     Tenant,
-    UnpricedGroup,
 )
 from outlay.store.books.sql import SqlBooks
+from outlay.store.groups import EstimateGroup, UnpricedGroup
+from outlay.store.query.actions import ActionsAnswer, ActionsQuestion
 from outlay.store.query.model import Query
+from outlay.store.query.requests import RequestsPage, RequestsQuestion
 from outlay.stream.columns import ENRICHED_SCHEMA
 from outlay.stream.ipc import from_ipc
 from outlay.stream.sqlite import SqliteLog
+from tests.unit.api.shaped import Shaped
 
 NOW = 1_790_000_000_000_000
 """Microseconds UTC of the tests' clock."""
+
+
+_NOTHING_SAID: dict[str, Any] = {
+    **{field.name: field.default for field in FIELDS},
+    "operation": "chat",
+    "status": "ok",
+    "adjustments": [],
+}
 
 
 class FakeOlap:
@@ -47,10 +58,14 @@ class FakeOlap:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.asked: list[Query] = []
+        self.searched: list[RequestsQuestion | ActionsQuestion] = []
+        self.page: RequestsPage | None = None
+        self.report = ActionsAnswer((), (), 1.0, ())
+        self.stored_offset = 0
         self.fails: Exception | None = None
 
     def offset(self) -> int:
-        return 0
+        return self.stored_offset
 
     def write(self, events: pa.Table, *, offset: int) -> None:
         raise NotImplementedError
@@ -67,8 +82,18 @@ class FakeOlap:
         start, end = query.window(now)
         return Answer(columns, rows, "events", start, end)
 
+    def requests(self, question: RequestsQuestion) -> RequestsPage:
+        self.searched.append(question)
+        return self.page or RequestsPage((), question.start, question.end, None, complete=True)
+
+    def actions(self, question: ActionsQuestion) -> ActionsAnswer:
+        self.searched.append(question)
+        return self.report
+
     def event(self, event_id: str) -> dict[str, Any] | None:
-        return next((e for e in self.events if e["event_id"] == event_id), None)
+        found = next((e for e in self.events if e["event_id"] == event_id), None)
+        # A store gives every field, said or not.
+        return None if found is None else {**_NOTHING_SAID, **found}
 
     def request_events(self, request_id: str, *, tenant: str | None) -> list[dict[str, Any]]:
         return [
@@ -148,7 +173,7 @@ class Site:
         self.enforcer.authority.start()
         self.enforcer.notices.start()
         self.app = create_app(self.services, log=make_logger(self.log_text, "debug"))
-        self.client = TestClient(self.app)
+        self.client = TestClient(Shaped(self.app))
         for tenant in ("acme", "rival"):
             self.books.put_tenant(Tenant(tenant, plan="pro"), actor="test", at=1)
         self.admin = self.key("ingest", "read", "admin")

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from outlay.api import auth
 from outlay.api.app import create_app
-from outlay.api.auth import Authenticator, new_secret
+from outlay.api.auth import Authenticator, Caller, new_secret
 from outlay.api.logs import make_logger
 from outlay.errors import AuthError
 from tests.unit.api.site import NOW, Site, event
@@ -101,3 +101,33 @@ def test_secrets_are_never_logged(site: Site) -> None:
     assert text.count("\n") == 4
     for secret in (site.acme, site.admin, made, "ok_wrong"):
         assert secret not in text
+
+
+class TestPortalTokens:
+    def test_a_bearer_with_two_dots_is_the_portals(self, site: Site) -> None:
+        asked: list[str] = []
+
+        def portal(token: str) -> Caller | None:
+            asked.append(token)
+            return Caller("portal:acme", ("portal",), "acme") if token == "a.b.c" else None
+
+        authenticator = Authenticator(site.books, lambda: NOW, portal=portal)
+        assert authenticator.caller("Bearer a.b.c").tenant == "acme"
+        assert authenticator.caller("bearer  a.b.c ").scopes == ("portal",)
+        with pytest.raises(AuthError, match="portal"):
+            authenticator.caller("Bearer x.y.z")
+        assert asked == ["a.b.c", "a.b.c", "x.y.z"]
+
+    @pytest.mark.parametrize(
+        "header",
+        ["Bearer ok_a.b.c", "Bearer a.b", "Bearer a.b.c.d", "Basic a.b.c", "a.b.c",
+         "Bearer " + "a" * auth.MAX_PORTAL_CHARACTERS + ".b.c"],
+    )  # fmt: skip
+    def test_others_are_not_asked_about(self, site: Site, header: str) -> None:
+        authenticator = Authenticator(site.books, lambda: NOW, portal=lambda _: auth.OWN)
+        with pytest.raises(AuthError):
+            authenticator.caller(header)
+
+    def test_without_a_portal_it_is_no_key(self, site: Site) -> None:
+        with pytest.raises(AuthError, match="Bearer ok_"):
+            Authenticator(site.books, lambda: NOW).caller("Bearer a.b.c")

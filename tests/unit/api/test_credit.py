@@ -48,6 +48,13 @@ def test_corrections_and_transfers_move_what_they_say(site: Site) -> None:
     assert site.call("GET", "/v1/verify").json() == {"ok": True, "holds": [], "credits": []}
 
 
+def test_history_takes_no_entry_that_no_database_can_number(site: Site) -> None:
+    grant(site)
+    for before, status in ((2**63 - 1, 200), (2**63, 400)):
+        asked = {"before": before}
+        assert site.call("GET", "/v1/credits/acme/history", params=asked).status_code == status
+
+
 def test_history_comes_in_pages(site: Site) -> None:
     for number in range(5):
         grant(site, key=f"k{number}")

@@ -41,6 +41,12 @@ def test_what_is_not_served_has_the_usual_error_form(
     assert ("allow" in answer.headers) == (status == 405)
 
 
+@pytest.mark.parametrize("path", ["/v1/limits/a%00b", "/v1/limits/state?limit=a%00b"])
+def test_an_address_with_a_nul_reaches_no_database(site: Site, path: str) -> None:
+    answer = site.call("GET", path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
 def test_a_defect_is_one_log_line_and_an_answer_that_tells_nothing(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

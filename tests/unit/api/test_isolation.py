@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,11 +16,22 @@ from outlay.core.prices import RateRow
 from outlay.core.sell import SellRow
 from outlay.store.base import PriceChange
 from outlay.store.limits import LimitChange, Notice
+from outlay.store.views import View
 from outlay.store.virtual_keys import KeyTerms
 from tests.unit.api.site import NOW, Site, event
 
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
-"""Endpoints for monitors: no key, and no word about any tenant."""
+OPEN = {
+    ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/v1/openapi.json"),
+    ("GET", "/v1/session"), ("GET", "/v1/session/oidc/start"),
+    ("GET", "/v1/session/oidc/callback"),
+}  # fmt: skip
+"""For monitors, and for who wants to know what there is: no key, and no word about any tenant."""
+
+
+@pytest.fixture(autouse=True)
+def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End live streams after one tick."""
+    monkeypatch.setattr("outlay.api.live.LISTEN_S", 0.0)
 
 
 class Case(NamedTuple):
@@ -32,11 +44,17 @@ class Case(NamedTuple):
     """Status for the tenant's own thing, and for another tenant's."""
 
 
+VIEW = {"name": "n", "path": "/app/explore"}
 CASES = [
     Case("POST", "/v1/events", "/v1/events", [event(5, tenant_id="{tenant}")], 200, 200),
     Case("POST", "/v1/query", "/v1/query", {"metrics": ["cost"], "by": ["tenant"], "filters": [
         {"field": "tenant", "value": "{tenant}"}]}, 200, 200),
     Case("GET", "/v1/query/schema", "/v1/query/schema", None, 200, 200),
+    Case("POST", "/v1/requests", "/v1/requests", {"filters": [
+        {"field": "tenant", "value": "{tenant}"}]}, 200, 200),
+    Case("POST", "/v1/actions", "/v1/actions", {"by": "tenant", "bins": "{tenant}"}, 200, 200),
+    Case("GET", "/v1/forecast", "/v1/forecast?tenant={tenant}", None, 200, 200),
+    Case("GET", "/v1/live", "/v1/live", None, 200, 200),
     Case("GET", "/v1/requests/{request_id:path}/tree", "/v1/requests/req-{tenant}/tree", None,
          200, 404),
     Case("GET", "/v1/events/{event_id}", "/v1/events/ev-{tenant}", None, 200, 404),
@@ -54,6 +72,27 @@ CASES = [
     Case("POST", "/v1/virtual-keys/{key_id}/rotate", "/v1/virtual-keys/vk_x/rotate", {},
          403, 403),
     Case("GET", "/v1/virtual-keys/feed", "/v1/virtual-keys/feed", None, 200, 200),
+    Case("POST", "/v1/session", "/v1/session", {"email": "a@x", "password": "x"}, 401, 401),
+    Case("DELETE", "/v1/session", "/v1/session", None, 401, 401),
+    Case("POST", "/v1/session/password", "/v1/session/password", {"new": "x"}, 401, 401),
+    Case("POST", "/v1/session/links", "/v1/session/links", {}, 403, 403),
+    Case("GET", "/v1/users", "/v1/users", None, 403, 403),
+    Case("POST", "/v1/users", "/v1/users", {"email": "a@x", "role": "admin"}, 403, 403),
+    Case("PUT", "/v1/users/{user_id}", "/v1/users/u", {"role": "admin"}, 403, 403),
+    Case("POST", "/v1/portal/links", "/v1/portal/links", {"tenant": "{tenant}"}, 403, 403),
+    Case("GET", "/v1/portal/me", "/v1/portal/me", None, 403, 403),
+    Case("POST", "/v1/portal/usage", "/v1/portal/usage", {"metrics": ["calls"]}, 403, 403),
+    Case("GET", "/v1/portal/limits", "/v1/portal/limits", None, 403, 403),
+    Case("GET", "/v1/portal/credits", "/v1/portal/credits", None, 403, 403),
+    Case("GET", "/v1/views", "/v1/views", None, 200, 200),
+    Case("POST", "/v1/views", "/v1/views", VIEW | {"view_id": "mine"}, 201, 201),
+    Case("PUT", "/v1/views/{view_id}", "/v1/views/view-of-{tenant}", VIEW, 404, 404),
+    Case("DELETE", "/v1/views/{view_id}", "/v1/views/view-of-{tenant}", None, 404, 404),
+    Case("GET", "/v1/currencies", "/v1/currencies", None, 200, 200),
+    Case("PUT", "/v1/currencies/{currency}", "/v1/currencies/EUR",
+         {"per_usd": "0.9", "reason": "r"}, 403, 403),
+    Case("GET", "/v1/settings", "/v1/settings", None, 403, 403),
+    Case("GET", "/v1/gateway", "/v1/gateway", None, 403, 403),
     Case("GET", "/v1/dead-letters", "/v1/dead-letters", None, 403, 403),
     Case("GET", "/v1/audit", "/v1/audit", None, 403, 403),
     Case("GET", "/v1/status", "/v1/status", None, 403, 403),
@@ -178,6 +217,8 @@ def limited(site: Site, tenant: str) -> None:
         NOW, 7, 10**9,
     )  # fmt: skip
     books.notice([notice])
+    view = View(f"view-of-{tenant}", tenant, "/app/explore", "", True, f"user:{tenant}-admin", 1)
+    books.add_view(view)
     for owner in (tenant, None):
         books.create_virtual_key(
             KeyTerms(f"{tenant}'s, of {owner}", owner), secret=f"ov_{tenant}-{owner}{'s' * 40}",
@@ -187,7 +228,8 @@ def limited(site: Site, tenant: str) -> None:
 
 def state(site: Site) -> tuple[Any, ...]:
     books = site.books
-    return books.tenant_history("rival"), len(books.keys()), books.virtual_keys()
+    views = [books.view(f"view-of-{tenant}") for tenant in ("acme", "rival")]
+    return books.tenant_history("rival"), len(books.keys()), books.virtual_keys(), views
 
 
 def call(site: Site, case: Case, tenant: str, key: str | None) -> Any:
@@ -207,8 +249,10 @@ def test_a_tenants_key_sees_nothing_of_another_tenant(site: Site, case: Case) ->
     other = call(site, case, "rival", site.acme)
     assert other.status_code == case.other, other.text
     # The fake store answers queries with every row; the scope in the question is what counts.
-    if case.route == "/v1/query":
-        assert [query.tenant for query in site.olap.asked] == ["acme", "acme"]
+    if case.route in ("/v1/query", "/v1/requests", "/v1/actions", "/v1/forecast"):
+        asked = [*site.olap.asked, *site.olap.searched]
+        assert len(asked) >= 2
+        assert {question.tenant for question in asked} == {"acme"}
     elif case.route == "/v1/events":
         assert [r["code"] for r in other.json()["rejected"]] == ["wrong_tenant"]
         assert {row["tenant_id"] for row in site.stored()} == {"acme"}
@@ -230,7 +274,21 @@ def test_no_endpoint_answers_without_a_key(site: Site, case: Case) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+NOBODYS = {"POST /v1/session", "DELETE /v1/session", "POST /v1/session/password"}
+"""They look at who signs in, or is signed in, whatever key is shown."""
 SCOPES = {
+    "portal": {
+        "GET /v1/portal/me", "POST /v1/portal/usage", "GET /v1/portal/limits",
+        "GET /v1/portal/credits", "GET /v1/currencies", "GET /v1/live",
+    },
+    "operate": {
+        "POST /v1/portal/links", "GET /v1/gateway",
+        "POST /v1/limits", "PUT /v1/limits/{limit_id}", "DELETE /v1/limits/{limit_id}",
+        "GET /v1/limits/{limit_id}/history", "POST /v1/limits/{limit_id}/overrides",
+        "DELETE /v1/limits/{limit_id}/overrides/{override_id}", "POST /v1/findings/resolve",
+        "GET /v1/virtual-keys", "POST /v1/virtual-keys", "DELETE /v1/virtual-keys/{key_id}",
+        "POST /v1/virtual-keys/{key_id}/rotate",
+    },
     "ingest": {
         "POST /v1/events", "GET /v1/prices", "GET /v1/prices/snapshot", "GET /v1/limits/policy",
         "POST /v1/holds", "POST /v1/holds/{hold_id:path}/extend", "POST /v1/leases",
@@ -238,6 +296,9 @@ SCOPES = {
     },
     "read": {
         "POST /v1/query", "GET /v1/query/schema", "GET /v1/requests/{request_id:path}/tree",
+        "POST /v1/requests", "POST /v1/actions", "GET /v1/forecast", "GET /v1/live",
+        "GET /v1/views", "POST /v1/views", "PUT /v1/views/{view_id}",
+        "DELETE /v1/views/{view_id}", "GET /v1/currencies",
         "GET /v1/events/{event_id}", "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}",
         "GET /v1/prices", "GET /v1/prices/snapshot", "GET /v1/prices/show",
         "GET /v1/prices/history", "GET /v1/prices/export", "GET /v1/findings",
@@ -250,6 +311,9 @@ SCOPES = {
     },
     "gateway": {"GET /v1/virtual-keys/feed"},
     "admin": {
+        "POST /v1/portal/links", "PUT /v1/currencies/{currency}", "GET /v1/settings",
+        "GET /v1/gateway",
+        "POST /v1/session/links", "GET /v1/users", "POST /v1/users", "PUT /v1/users/{user_id}",
         "GET /v1/tenants", "GET /v1/tenants/{tenant_id:path}", "POST /v1/tenants",
         "PUT /v1/tenants/{tenant_id:path}", "GET /v1/keys", "POST /v1/keys",
         "DELETE /v1/keys/{key_id}", "GET /v1/dead-letters", "GET /v1/audit", "GET /v1/status",
@@ -276,7 +340,7 @@ SCOPES = {
 
 @pytest.mark.parametrize("scope", list(SCOPES))
 def test_a_scope_opens_exactly_its_endpoints(site: Site, scope: str) -> None:
-    key = site.key(scope)
+    key = site.key(scope, tenant="acme" if scope == "portal" else None)
     opened = set()
     for case in CASES:
         answer = call(site, case, "acme", key)
@@ -284,14 +348,13 @@ def test_a_scope_opens_exactly_its_endpoints(site: Site, scope: str) -> None:
             opened.add(f"{case.method} {case.route}")
         else:
             assert "scope" in answer.json()["error"]["message"]
-    assert opened == SCOPES[scope]
+    assert opened == SCOPES[scope] | NOBODYS
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(OPEN))
 def test_what_is_open_says_nothing_about_tenants(site: Site, method: str, path: str) -> None:
     site.post_events([event(1, tenant_id="acme", feature="f-secret")])
     site.call("GET", "/v1/tenants/acme")
-    answer = site.client.request(method, path)
-    assert answer.status_code == 200
-    for word in ("acme", "rival", "f-secret", "ok_"):
-        assert word not in answer.text
+    answer = site.client.request(method, path, follow_redirects=False)
+    assert answer.status_code == (302 if "/oidc/" in path else 200)
+    assert not re.search(r"acme|rival|f-secret|\bok_", answer.text)

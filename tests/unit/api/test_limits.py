@@ -219,3 +219,9 @@ class TestLooking:
         put(site, "rival-day", scope={"tenant": "rival"}, window="day", amount="9")
         assert site.call("GET", "/v1/limits/rival-day", site.acme).status_code == 404
         assert site.call("GET", "/v1/limits/rival-day").status_code == 200
+
+
+@pytest.mark.parametrize(("since", "status"), [(0, 200), (-1, 400), (10**15, 200), (2**63, 400)])
+def test_notices_are_asked_since_a_time(site: Site, since: int, status: int) -> None:
+    answer = site.call("GET", f"/v1/limits/notices?since={since}", site.acme)
+    assert answer.status_code == status
