@@ -22,8 +22,8 @@ from outlay.gateway.known_upstreams import KNOWN, Known
 from outlay.wire import bedrock_names
 from outlay.wire.vendors import BY_NAME, Vendor, by_host, conventions
 
-RESERVED: Final = ("v1", "healthz", "readyz", "metrics", "assets")
-"""First segments of paths that the API has itself."""
+RESERVED: Final = ("v1", "healthz", "readyz", "metrics", "assets", "app", "portal")
+"""First segments of paths that the API and the pages have themselves."""
 MAX_TIMEOUT_S: Final = 3600.0
 MIN_TIMEOUT_S: Final = 0.05
 MAX_FAILURES: Final = 1000

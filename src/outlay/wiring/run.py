@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from outlay.api.listen import Listener, bind, url_of
+from outlay.api.sign_in import link_url
 from outlay.config import Settings
 from outlay.errors import OutlayError
 from outlay.gateway.app import GatewayApp
 from outlay.wiring.gateway import PRIVATE, keeper_of, listener_of, open_gateway, reloading
+from outlay.wiring.gateway_state import gateway_state
 from outlay.wiring.parts import of_gateway
 from outlay.wiring.server import Clock, Server, now_us
 
@@ -22,14 +24,15 @@ from outlay.wiring.server import Clock, Server, now_us
 def run_server(
     settings: Settings,
     *,
-    on_ready: Callable[[str, str | None], None] | None = None,
+    on_ready: Callable[[str, str | None, str | None], None] | None = None,
     log_to: TextIO | None = None,
 ) -> None:
     """Run a server until SIGINT or SIGTERM, then close everything in order.
 
     Args:
         settings: where and how.
-        on_ready: called once with the URL and the first admin key, if one was made just now.
+        on_ready: called once with the URL and, if they were made just now, the first admin key and
+            the address of a link that signs in to the dashboard.
         log_to: where the JSON log lines go; standard error if not said.
     """
     os.umask(PRIVATE)
@@ -43,7 +46,7 @@ def run_server(
             def ready() -> None:
                 server.log.info("ready", url=url, data=settings.data)
                 if on_ready is not None:
-                    on_ready(url, server.first_key)
+                    on_ready(url, server.first_key, first_link(server))
 
             app = application(server, url)
             with reloading(app.gateway) if isinstance(app, GatewayApp) else nullcontext():
@@ -64,18 +67,33 @@ def application(server: Server, url: str) -> Any:
         ConfigError: the gateway's configuration is wrong.
     """
     settings = server.settings
+    if not settings.public_url:
+        server.app.state.public_url = url
     if not settings.gateway:
         return server.app
     own = replace(settings, endpoint=url, key=server.services.own_key, spool_dir="")
     gateway = open_gateway(own, log=server.log, log_to=server.log_to, clock=server.services.clock)
     server.app.state.more_metrics.append(gateway.metrics.text)
     server.more_parts.append(lambda: of_gateway(gateway))
+    server.app.state.gateway_state = lambda: gateway_state(gateway)
     return GatewayApp(gateway, server.app)
+
+
+def first_link(server: Server) -> str | None:
+    """Return the address that signs in to a server's dashboard for the first time."""
+    if server.first_link is None:
+        return None
+    return link_url(server.app.state.public_url, server.first_link)
 
 
 def listener(server: Server, app: Any, *, on_ready: Callable[[], None]) -> Listener:
     """Return what serves an application of a server."""
-    end = server.app.state.key_watch.stop
+    state = server.app.state
+
+    def end() -> None:
+        state.key_watch.stop()
+        state.live_watch.stop()
+
     if not isinstance(app, GatewayApp):
         return Listener(app, on_ready=on_ready, on_end=end)
     settings, gateway = server.settings, app.gateway

@@ -33,8 +33,9 @@ from outlay.enrich.worker import Enricher
 from outlay.errors import OutlayError
 from outlay.store.base import Books, OlapStore, Sink
 from outlay.stream.base import Log
+from outlay.web import pages
 from outlay.wiring.backends import BACKENDS, EMBEDDED, SERVERS, Target, target
-from outlay.wiring.first_start import has_admin, make_first_key, seed_prices
+from outlay.wiring.first_start import has_admin, make_first_key, make_first_link, seed_prices
 from outlay.wiring.folder import DataFolder
 from outlay.wiring.parts import CountingPrice, of_enforcer, of_enricher, of_pump, of_settler
 
@@ -63,7 +64,8 @@ def now_us() -> int:
 class Server:
     """Every part of a server, open and running until `close`.
 
-    `first_key` is the admin key made when the books hold no usable one; only its hash is kept.
+    `first_key` is the admin key made when the books hold no usable one, and `first_link` the token
+    of a sign-in link made with it; only their hashes are kept.
 
     Raises:
         ConfigError: a setting or URL is wrong.
@@ -78,6 +80,7 @@ class Server:
         self.log_to = log_to or sys.stderr
         self.log = make_logger(self.log_to, settings.log_level)
         self.first_key: str | None = None
+        self.first_link: str | None = None
         self.more_parts: list[Callable[[], Iterable[PartState]]] = []
         """What else runs in this process tells how it is."""
         self._clock = clock
@@ -155,13 +158,14 @@ class Server:
             backends={kind: found.scheme for kind, found in targets.items()},
         )
         close(self.services.close_workers)
-        self.app: FastAPI = create_app(self.services, log=self.log)
+        self.app: FastAPI = create_app(self.services, log=self.log, pages=pages.routes(settings))
         self._maintenance = threading.Thread(target=self._maintain, name="outlay-maintain")
         self._maintenance.start()
         close(self._stop_maintenance)
         close(self._rerater.stop)
         if not has_admin(self.books, at=self._clock()):
             self.first_key = make_first_key(self.books, at=self._clock())
+            self.first_link = make_first_link(self.books, at=self._clock())
 
     def _store(self, found: Target) -> Any:
         settings = self.settings
