@@ -1,0 +1,41 @@
+/** Asking before something that cannot be taken back. */
+
+import { ApiError } from "@/api/client";
+import { Button } from "@/design/basics";
+import { Dialog } from "@/design/dialog";
+
+interface ConfirmProps {
+  /** What will happen, naming the thing. */
+  title: string;
+  children: string;
+  act: string;
+  busy: boolean;
+  error: unknown;
+  onAct: () => void;
+  onClose: () => void;
+}
+
+export function Confirm({ title, children, act, busy, error, onAct, onClose }: ConfirmProps) {
+  return (
+    <Dialog
+      title={title}
+      open
+      onClose={onClose}
+      foot={
+        <>
+          <Button onClick={onClose}>Keep it</Button>
+          <Button look="danger" disabled={busy} onClick={onAct}>
+            {act}
+          </Button>
+        </>
+      }
+    >
+      <p>{children}</p>
+      {error instanceof ApiError && (
+        <p className="notice bad" role="alert">
+          {error.message}
+        </p>
+      )}
+    </Dialog>
+  );
+}
