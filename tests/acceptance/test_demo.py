@@ -47,7 +47,7 @@ def test_a_data_folder_that_cannot_be_used_is_told(
 
 def test_ctrl_c_finishes_what_is_under_way_and_leaves_nothing_running(tmp_path: Path) -> None:
     code = "import sys; from outlay.demo.run import run_demo; sys.exit(run_demo(**{!r}))".format(
-        {"live": False, "port": 0, "rate": 3.0, "data": None}
+        {"live": False, "port": 0, "rate": 3.0, "data": None, "history": False}
     )
     demo = subprocess.Popen(
         [sys.executable, "-c", code],

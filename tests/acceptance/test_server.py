@@ -17,7 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
+from outlay.api.shapes.query import ExplainedEvent
 from outlay.core.ids import uuid7
+from tests.unit.api.shaped import check
 
 pytestmark = pytest.mark.heavy
 
@@ -30,7 +32,7 @@ import json, sys
 from outlay.config import load
 from outlay.wiring import run_server
 
-def ready(url, key):
+def ready(url, key, link):
     print(json.dumps({"url": url, "key": key}), flush=True)
 
 settings = {"data": sys.argv[1], "port": 0, "duckdb_memory_mb": 256, **json.loads(sys.argv[2])}
@@ -137,7 +139,9 @@ def test_events_are_answered_for_priced_explained_and_survive_a_restart(tmp_path
             found = wait_for(http, EVENTS)
             # 1000 in at $2.50 and 100 out at $10 a million, of 250 calls a tenant.
             assert found == {f"t{n}": (875_000_000, 250) for n in range(4)}
-            event = http.get(f"/v1/events/{batch[0]['event_id']}").json()
+            told = http.get(f"/v1/events/{batch[0]['event_id']}")
+            check(told.content, ExplainedEvent, "GET /v1/events/{event_id}")
+            event = told.json()
             assert event["derivation"]["adds_up"]
             assert [line["nanos"] for line in event["lines"]] == [2_500_000, 1_000_000]
             tree = http.get("/v1/requests/request-1/tree").json()

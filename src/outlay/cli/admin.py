@@ -129,7 +129,9 @@ def keys_create(
     *,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="ingest, read, admin or gateway; may repeat."),
+        typer.Option(
+            "--scope", help="ingest, read, operate, admin, gateway or portal; may repeat."
+        ),
     ] = None,
     tenant: Annotated[
         str | None, typer.Option("--tenant", help="Bind the key to one tenant.")

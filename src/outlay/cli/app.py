@@ -17,9 +17,11 @@ from outlay.cli import (
     admin,
     ask,
     credit,
+    currencies,
     doctor,
     limit_edit,
     limits,
+    people,
     price_edit,
     prices,
     rate,
@@ -78,8 +80,8 @@ def _code(error: OutlayError) -> int:
 def run() -> None:
     """Run the command line."""
     for module in (
-        serve, ask, rate, admin, virtual_keys, limits, limit_edit, credit, prices, price_edit,
-        repricing, doctor,
+        serve, ask, rate, admin, people, virtual_keys, limits, limit_edit, credit, currencies,
+        prices, price_edit, repricing, doctor,
     ):  # fmt: skip
         module.register(app)
     try:

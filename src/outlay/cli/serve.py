@@ -65,15 +65,22 @@ def serve(
             hint="Say --role gateway as well.",
         )
 
-    def ready(url: str, first_key: str | None) -> None:
+    def ready(url: str, first_key: str | None, link: str | None) -> None:
         if as_json:
             # One line, so that a supervisor can read it while the server runs on.
-            typer.echo(json.dumps({"url": url, "key": first_key, "data": chosen.data}))
+            told = {"url": url, "key": first_key, "data": chosen.data, "sign_in_link": link}
+            typer.echo(json.dumps(told))
             return
         render.console.print(f"outlay listens on [bold]{escape(url)}[/bold], data in {chosen.data}")
         if first_key is not None:
             render.console.print("The first admin key, shown this once; only its hash is kept:")
             typer.echo(f"  export OUTLAY_ENDPOINT={url} OUTLAY_KEY={first_key}")
+        if link is not None:
+            render.console.print(
+                "The dashboard, signed in; it works once within 10 minutes, and "
+                "[bold]outlay sign-in-link[/bold] makes another:"
+            )
+            typer.echo(f"  {link}")
         if chosen.gateway:
             _show_base_url(url)
 
@@ -109,11 +116,19 @@ def demo(
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=1, help="Stop after this.")
     ] = None,
-    rate: Annotated[float, typer.Option("--rate", min=0.01, help="User actions a second.")] = 2.0,
+    rate: Annotated[float, typer.Option("--rate", min=0.01, help="User actions a second.")] = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same traffic.")] = 7,
     data: Data = None,
     port: Port = None,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Live table.")] = True,
+    history: Annotated[
+        bool | None,
+        typer.Option(
+            "--history/--no-history",
+            help="Write a month of past usage first; default: not with --check, --actions, --json.",
+        ),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the dashboard.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run server, provider simulator and a multi-tenant agent application, live."""
@@ -123,5 +138,6 @@ def demo(
         "check": check, "actions": actions, "seconds": seconds, "rate": rate, "seed": seed,
         "data": data, "port": 8787 if port is None else port,
         "live": live and not as_json and render.console.is_terminal, "json_output": as_json,
+        "history": history, "open_page": open_page,
     }  # fmt: skip
     raise typer.Exit(run_demo(**arguments))

@@ -83,6 +83,7 @@ class Traffic:
                 feature=feature.name,
                 workflow=feature.workflow,
                 initiator=feature.initiator,
+                labels={"region": tenant.region},
             ):
                 await action.run()
         finally:

@@ -9,12 +9,9 @@ import contextlib
 import json
 import os
 import secrets
-import signal
-import socket
 import sys
-import tempfile
-import threading
 import time
+import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +24,11 @@ from outlay.demo import screen
 from outlay.demo.app import GATEWAY_KEY
 from outlay.demo.children import Child
 from outlay.demo.compare import Comparison
+from outlay.demo.history import DAYS
+from outlay.demo.place import data_folder, gateway_document, is_free, terminable
+from outlay.demo.seed import seed_server
 from outlay.demo.watch import Watch
-from outlay.errors import ConfigError, OutlayError, UnavailableError
+from outlay.errors import ConfigError, OutlayError
 
 CHECK_ACTIONS: Final = 24
 LIVE_PACE: Final = 0.3
@@ -39,8 +39,6 @@ SETTLE_S: Final = 60.0
 DRAIN_S: Final = 100.0
 """How long the application may take to finish what it is doing."""
 RUNNING: Final = "what is under way shows as a difference; Ctrl-C ends"
-WALKED_AWAY_S: Final = 1
-LOOPBACK: Final = "127.0.0.1"
 INTERRUPTED: Final = 130
 
 
@@ -53,6 +51,8 @@ class _Plan:
     seed: int
     live: bool
     json_output: bool
+    history: bool
+    open_page: bool
 
 
 def run_demo(
@@ -60,12 +60,14 @@ def run_demo(
     check: bool = False,
     actions: int | None = None,
     seconds: float | None = None,
-    rate: float = 2.0,
+    rate: float = 0.2,
     seed: int = 7,
     data: Path | None = None,
     port: int = 8787,
     live: bool = True,
     json_output: bool = False,
+    history: bool | None = None,
+    open_page: bool = False,
 ) -> int:
     """Run the demo until its end, or until Ctrl-C.
 
@@ -79,17 +81,22 @@ def run_demo(
         port: the server's port; a free one is taken when it is in use.
         live: show a table that updates.
         json_output: write one JSON object to standard output, and nothing else there.
+        history: write a month of past usage first; `None` does so for a demo that is watched:
+            without `check`, `actions` and `json_output`.
+        open_page: open the dashboard in a browser.
 
     Returns:
         0 when all is well; 1 when a check finds that a tenant's cost or count differs from the
         bill, or a part of the demo fails; 130 when a check was interrupted.
     """
     console = Console(stderr=json_output)
+    if history is None:
+        history = not (check or json_output or actions is not None)
     if check and actions is None:
         actions = CHECK_ACTIONS
-    plan = _Plan(check, actions, seconds, rate, seed, live, json_output)
+    plan = _Plan(check, actions, seconds, rate, seed, live, json_output, history, open_page)
     try:
-        with _terminable(), _folder(data) as folder:
+        with terminable(), data_folder(data) as folder:
             return _Demo(plan, folder, kept=data is not None, console=console).run(port)
     except OutlayError as error:
         console.print(f"{error.message}\n{error.hint}", style="red", markup=False)
@@ -128,9 +135,9 @@ class _Demo:
         simulator = self._child("simulator", "outlay.demo.simulator", ["--pace", str(pace)])
         simulator_url = str(simulator.first_line()["url"])
         serves = self._data / "gateway.json"
-        serves.write_text(json.dumps(_gateway_document(simulator_url)), "utf-8")
+        serves.write_text(json.dumps(gateway_document(simulator_url)), "utf-8")
         secret = {"OUTLAY_CONTEXT_SECRET": secrets.token_urlsafe(32)}
-        if not _is_free(port):
+        if not is_free(port):
             self._console.print(f"Port {port} is in use; a free one is taken.")
             port = 0
         server = self._child(
@@ -148,15 +155,31 @@ class _Demo:
                 hint="Set OUTLAY_KEY to that key, or name an empty folder.",
             )
         watch = Watch(server=endpoint, key=key, simulator=simulator_url)
-        watch.register_tenants()
-        watch.set_limits()
+        self._set_up(watch, endpoint, key)
+        keys = {"OUTLAY_KEY": watch.ingest_key(), GATEWAY_KEY: watch.gateway_key()}
+        self._start_app(endpoint, {**secret, **keys}, simulator_url)
         if not self._plan.json_output:
             screen.print_header(
                 self._console, endpoint=endpoint, key=key, data=str(self._data), kept=self._kept
             )
-        keys = {"OUTLAY_KEY": watch.ingest_key(), GATEWAY_KEY: watch.gateway_key()}
-        self._start_app(endpoint, {**secret, **keys}, simulator_url)
+        if self._plan.open_page:
+            webbrowser.open(endpoint)
         return watch
+
+    def _set_up(self, watch: Watch, endpoint: str, key: str) -> None:
+        """Give the server tenants, prices and limits, and a past that ends before all traffic."""
+        if not self._plan.history:
+            watch.register_tenants()
+            watch.set_limits()
+            return
+        if not self._plan.json_output:
+            self._console.print(f"Writing {DAYS} days of past usage …")
+        began = time.monotonic()
+        written = seed_server(endpoint, key, now=watch.began_at, seed=self._plan.seed).events
+        if not self._plan.json_output:
+            took = time.monotonic() - began
+            told = f"{written:,} events in {took:.1f} s." if written else "It is there already."
+            self._console.print(f"{told}\n")
 
     def _start_app(self, endpoint: str, secret: dict[str, str], simulator_url: str) -> None:
         plan, place = self._plan, simulator_url.removeprefix("http://")
@@ -177,7 +200,7 @@ class _Demo:
                 **secret,
                 "OUTLAY_ENDPOINT": endpoint,
                 "OUTLAY_SERVICE": "demo-app",
-                "OUTLAY_ENVIRONMENT": "demo",
+                "OUTLAY_ENVIRONMENT": "production",
                 "OUTLAY_LIMITS": "true",
                 "OUTLAY_SPOOL_DIR": str(self._data / "spool"),
                 "OUTLAY_HOSTS": ",".join(hosts),
@@ -306,44 +329,3 @@ class _Demo:
         if plan.check and self._interrupted:
             return INTERRUPTED
         return 0 if good or not plan.check else 1
-
-
-def _gateway_document(simulator_url: str) -> dict[str, Any]:
-    """Return what the gateway serves: the simulator's Anthropic."""
-    anthropic = {"url": f"{simulator_url}/anthropic", "credential": "none"}
-    # A stream that stalls is waited for a moment only, once its reader has walked away.
-    return {"upstreams": {"anthropic": anthropic}, "drain_s": WALKED_AWAY_S}
-
-
-def _is_free(port: int) -> bool:
-    try:
-        with socket.create_server((LOOPBACK, port)):
-            return True
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat a request to terminate as Ctrl-C: all is stopped in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _folder(data: Path | None) -> Iterator[Path]:
-    if data is None:
-        with tempfile.TemporaryDirectory(prefix="outlay-demo-") as made:
-            yield Path(made)
-        return
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"{data} cannot be used: {error.strerror}.") from error
-    yield data

@@ -75,6 +75,7 @@ def standings_table(counters: list[dict[str, Any]], accounts: list[dict[str, Any
 def print_header(console: Console, *, endpoint: str, key: str, data: str, kept: bool) -> None:
     """Say what runs, and what to type in another terminal."""
     fate = "kept" if kept else "deleted at the end"
+    console.print(f"Dashboard  {endpoint}/", style="bold", highlight=False, soft_wrap=True)
     console.print(f"Server, simulator and application run; data in {data} ({fate}).")
     console.print("The SDK meters OpenAI and Google; Anthropic's calls go through the gateway.")
     console.print("Look further from another terminal:")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from typing import Final
 
 from outlay import config
 from outlay.demo.children import announce, when_parent_goes
 from outlay.wiring import run_server
+
+LATE_AFTER_S: Final = 40 * 86_400
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,10 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
             "port": chosen.port,
             "gateway_config": chosen.gateway_config,
             "log_level": "warning",
+            "demo": True,
+            # The demo's past arrives all at once: that it is late says nothing.
+            "late_after_s": LATE_AFTER_S,
         }
     )
     when_parent_goes(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    run_server(settings, on_ready=lambda url, key: announce({"url": url, "key": key}))
+    run_server(settings, on_ready=lambda url, key, _link: announce({"url": url, "key": key}))
     return 0
 
 

@@ -22,6 +22,7 @@ class DemoTenant:
     share: int
     users: int
     workspaces: int
+    region: str
 
     def as_request(self) -> dict[str, Any]:
         """Return the body that registers it at `POST /v1/tenants`."""
@@ -46,18 +47,18 @@ class Feature:
 
 
 TENANTS: Final = (
-    DemoTenant("acme", "Acme Insurance", "enterprise", "gold", "committed", 36, 40, 6),
-    DemoTenant("globex", "Globex Legal", "enterprise", "gold", "committed", 21, 25, 4),
-    DemoTenant("initech", "Initech Software", "enterprise", "silver", "committed", 13, 18, 3),
-    DemoTenant("umbrella", "Umbrella Health", "business", "silver", "usage", 7, 12, 2),
-    DemoTenant("hooli", "Hooli Research", "business", "silver", "usage", 6, 9, 2),
-    DemoTenant("stark", "Stark Engineering", "business", "bronze", "usage", 5, 8, 2),
-    DemoTenant("wayne", "Wayne Properties", "business", "bronze", "usage", 4, 6, 1),
-    DemoTenant("wonka", "Wonka Foods", "team", "bronze", "usage", 3, 4, 1),
-    DemoTenant("tyrell", "Tyrell Robotics", "team", "bronze", "usage", 2, 3, 1),
-    DemoTenant("soylent", "Soylent Retail", "team", "bronze", "prepaid", 1, 2, 1),
-    DemoTenant("cyberdyne", "Cyberdyne Labs", "free", "none", "prepaid", 1, 1, 1),
-    DemoTenant("oscorp", "Oscorp Pilot", "free", "none", "trial", 1, 1, 1),
+    DemoTenant("acme", "Acme Insurance", "enterprise", "gold", "committed", 36, 40, 6, "us"),
+    DemoTenant("globex", "Globex Legal", "enterprise", "gold", "committed", 21, 25, 4, "eu"),
+    DemoTenant("initech", "Initech Software", "enterprise", "silver", "committed", 13, 18, 3, "us"),
+    DemoTenant("umbrella", "Umbrella Health", "business", "silver", "usage", 7, 12, 2, "eu"),
+    DemoTenant("hooli", "Hooli Research", "business", "silver", "usage", 6, 9, 2, "apac"),
+    DemoTenant("stark", "Stark Engineering", "business", "bronze", "usage", 5, 8, 2, "eu"),
+    DemoTenant("wayne", "Wayne Properties", "business", "bronze", "usage", 4, 6, 1, "us"),
+    DemoTenant("wonka", "Wonka Foods", "team", "bronze", "usage", 3, 4, 1, "eu"),
+    DemoTenant("tyrell", "Tyrell Robotics", "team", "bronze", "usage", 2, 3, 1, "apac"),
+    DemoTenant("soylent", "Soylent Retail", "team", "bronze", "prepaid", 1, 2, 1, "us"),
+    DemoTenant("cyberdyne", "Cyberdyne Labs", "free", "none", "prepaid", 1, 1, 1, "us"),
+    DemoTenant("oscorp", "Oscorp Pilot", "free", "none", "trial", 1, 1, 1, "us"),
 )
 
 RESEARCH: Final = Feature("research-report", "report", "conversation", "user", 26)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import httpx
 
 from outlay.demo.bill import LIST_PRICES
+from outlay.demo.client import TIMEOUT_S, Client
 from outlay.demo.compare import Comparison, Totals, billed_totals, compare
 from outlay.demo.drift import rate_differences
-from outlay.demo.limits import GRANTS, LIMITS, SELL
+from outlay.demo.limits import LIMITS, PAID, SELL
 from outlay.demo.tenants import TENANTS
 from outlay.errors import UnavailableError
 
-TIMEOUT_S: Final = 30.0
 MAX_TENANTS: Final = 10_000
 MAX_STANDINGS: Final = 8
 
@@ -25,13 +25,15 @@ class Watch:
 
     def __init__(self, *, server: str, key: str, simulator: str) -> None:
         self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
-        self._server = server
+        self.client = Client(server, key)
+        self._call = self.client.call
         self._simulator = simulator
-        self._headers = {"Authorization": f"Bearer {key}"}
-        self._since = datetime.now(UTC).isoformat()
+        self.began_at = time.time_ns() // 1000
+        """Since when both sides are compared, microseconds UTC; what is older is the past."""
 
     def close(self) -> None:
         """Close the connections."""
+        self.client.close()
         self._http.close()
 
     def register_tenants(self) -> None:
@@ -43,9 +45,8 @@ class Watch:
         """Give tenants limits and credits; what an earlier run set stays as it is."""
         self._call("POST", "/v1/limits", {**LIMITS, "reason": "demo"})
         self._call("POST", "/v1/prices", SELL)
-        for tenant, amount in GRANTS.items():
-            grant = {"key": "demo", "reason": "demo", "amount": amount}
-            self._call("POST", f"/v1/credits/{tenant}/grants", grant)
+        grant = {"key": "demo", "reason": PAID.reason, "amount": PAID.amount}
+        self._call("POST", f"/v1/credits/{PAID.tenant}/grants", grant)
 
     def standings(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return how the fullest scopes stand against their limits, and the balances."""
@@ -85,7 +86,7 @@ class Watch:
             "by": ["tenant"],
             # What a limit refused never reached the provider.
             "filters": [{"field": "status", "op": "ne", "value": "blocked"}],
-            "from": self._since,
+            "from": self.began_at,
             "limit": MAX_TENANTS,
         }
         answer = self._call("POST", "/v1/query", question)
@@ -99,14 +100,3 @@ class Watch:
             return self._http.get(f"{self._simulator}/bill").raise_for_status().json()
         except httpx.HTTPError as error:
             raise UnavailableError(f"The simulator does not answer: {error!r}.") from error
-
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
-        try:
-            reply = self._http.request(
-                method, self._server + path, json=body, headers=self._headers
-            )
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"The server does not answer: {error!r}.") from error
-        if reply.is_error:
-            raise UnavailableError(f"{method} {path} answered {reply.status_code}: {reply.text}")
-        return reply.json()

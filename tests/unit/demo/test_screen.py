@@ -44,6 +44,7 @@ def test_the_header_says_how_to_look_further() -> None:
             console, endpoint="http://127.0.0.1:8787", key="ok_x", data="d", kept=False
         )
     text = captured.get()
+    assert text.splitlines()[0] == "Dashboard  http://127.0.0.1:8787/"
     assert "export OUTLAY_ENDPOINT=http://127.0.0.1:8787" in text
     assert "export OUTLAY_KEY=ok_x" in text
     assert "outlay top --by tenant --last 15m" in text
