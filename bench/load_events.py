@@ -21,7 +21,8 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from outlay.store.olap.duckdb import ROW_GROUP_ROWS, DuckDbStore
+from outlay.store.olap.duckdb import DuckDbStore
+from outlay.store.olap.duckdb_file import ROW_GROUP_ROWS
 from tests.factory import DEFAULT_TENANTS, make_events
 
 BATCH = 16 * ROW_GROUP_ROWS
