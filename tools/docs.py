@@ -57,7 +57,7 @@ def configuration() -> str:
             each = " characters each" if key.type == "str" else ""
             bounds = [] if key.least is None else [f"at least {key.least:,g}{each}"]
             bounds += [] if key.most is None else [f"at most {key.most:,g}"]
-            bounds += [f"one of {', '.join(key.choices)}"] if key.choices else []
+            bounds += [f"one of {', '.join(filter(None, key.choices))}"] if key.choices else []
             more = f" ({', '.join(bounds)})" if bounds else ""
             lines.append(f"| `{key.name}` | {default} | {key.meaning}{more} |")
     return "\n".join(lines) + "\n"

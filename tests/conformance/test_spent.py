@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 from outlay.core.rollup import PRICED_LATE, event_sums
-from outlay.store.base import EstimateGroup, EventFilter
+from outlay.store.base import EventFilter
+from outlay.store.groups import EstimateGroup
 from tests.conformance.backends import OLAP
 from tests.factory import DEFAULT_START_US, events_table, make_events, one_event
 

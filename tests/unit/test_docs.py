@@ -17,9 +17,11 @@ from outlay.cli import (
     admin,
     ask,
     credit,
+    currencies,
     doctor,
     limit_edit,
     limits,
+    people,
     price_edit,
     prices,
     rate,
@@ -149,8 +151,8 @@ def test_the_docs_say_what_to_do_about_every_problem_of_the_gateway() -> None:
 def _commands() -> dict[str, Any]:
     app = typer.Typer()
     for module in (
-        serve, ask, rate, admin, virtual_keys, limits, limit_edit, credit, prices, price_edit,
-        repricing, doctor,
+        serve, ask, rate, admin, people, virtual_keys, limits, limit_edit, credit,
+        currencies, prices, price_edit, repricing, doctor,
     ):  # fmt: skip
         module.register(app)
     commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
@@ -162,7 +164,7 @@ def test_every_command_of_the_docs_is_there(page: str) -> None:
     commands = _commands()
     text = (ROOT / page).read_text("utf-8")
     for first, second in re.findall(
-        r"(?:^|\$ |`)outlay ([a-z][a-z-]*)(?: ([a-z]+))?", text, re.MULTILINE
+        r"(?:^|\$ |`)outlay ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", text, re.MULTILINE
     ):
         assert first in commands, f"{page}: outlay {first}"
         below = getattr(commands[first], "commands", {})

@@ -22,10 +22,12 @@ from outlay.api.listen import bind, url_of
 from outlay.config import Settings, load
 from outlay.errors import BadRequestError, ConfigError, StorageBusyError
 from outlay.store.books.sql import SqlBooks
+from outlay.store.people import UserChange
 from outlay.wiring import Server, backends, start_in_thread
 from outlay.wiring import server as server_module
 from outlay.wiring.backends import BACKENDS, target
 from outlay.wiring.folder import DataFolder
+from outlay.wiring.run import first_link
 
 
 def some_backend(url: str, settings: Settings) -> None:
@@ -193,6 +195,43 @@ class TestServer:
             assert key.scopes == ("ingest", "read", "admin")
         for file in tmp_path.rglob("*"):
             assert not file.is_file() or first.encode() not in file.read_bytes(), file
+
+    def test_the_first_link_signs_in_to_the_dashboard_once(self, tmp_path: Path) -> None:
+        settings = settings_in(tmp_path, gateway=False)
+        with start_in_thread(settings, log_to=io.StringIO()) as running:
+            link = first_link(running.server)
+            assert link is not None
+            assert link.startswith(f"{running.url}/app/login#link=")
+            body = {"link": link.partition("#link=")[2]}
+            headers = {"Origin": running.url}
+            with httpx.Client(base_url=running.url, trust_env=False) as browser:
+                told = browser.post("/v1/session", json=body, headers=headers)
+                assert told.json()["user"]["email"] == "admin@localhost"
+                assert browser.get("/v1/keys").status_code == 200
+                assert browser.post("/v1/session", json=body, headers=headers).status_code == 401
+        with Server(settings_in(tmp_path), log_to=io.StringIO()) as server:
+            assert (server.first_key, server.first_link, first_link(server)) == (None, None, None)
+
+    def test_a_local_admin_who_was_disabled_gets_no_first_link(self, tmp_path: Path) -> None:
+        with Server(settings_in(tmp_path), log_to=io.StringIO()) as server:
+            [key], [user] = server.books.keys(), server.books.users()
+            server.books.revoke_key(key.key_id, actor="me", at=1)
+            server.books.change_user(user.user_id, UserChange(disabled=True), actor="me", at=1)
+        with Server(settings_in(tmp_path), log_to=io.StringIO()) as server:
+            assert server.first_key is not None
+            assert server.first_link is None
+
+    def test_a_public_url_is_in_the_first_link(self, tmp_path: Path) -> None:
+        settings = settings_in(tmp_path, public_url="https://cost.example.com")
+        with start_in_thread(settings, log_to=io.StringIO()) as running:
+            link = first_link(running.server)
+            assert (link or "").startswith("https://cost.example.com/app/login#link=")
+
+    def test_a_demo_that_others_reach_does_not_start(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="demo"):
+            Server(settings_in(tmp_path, demo=True, host="0.0.0.0"), log_to=io.StringIO())
+        assert outlay_threads() == []
+        DataFolder(tmp_path).close()
 
     def test_when_no_admin_key_is_left_a_new_one_is_made(self, tmp_path: Path) -> None:
         with Server(settings_in(tmp_path), log_to=io.StringIO()) as server:

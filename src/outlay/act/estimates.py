@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from outlay.core.rollup import HOUR_US, MINUTE_US
-from outlay.store.base import Books, EstimateGroup, EventFilter, Finding, OlapStore
+from outlay.store.base import Books, EventFilter, Finding, OlapStore
+from outlay.store.groups import EstimateGroup
 
 DRIFT: Final = "estimate_drift"
 """The kind of finding: a model and agent whose calls cost far more or less than held for them."""

@@ -16,6 +16,7 @@ CATEGORIES: Final[tuple[Category, ...]] = ("paid", "promotional")
 MICROS: Final = 1_000_000
 """Micro-credits in a credit."""
 MAX_MICROS: Final = 10**18
+MAX_ENTRY_ID: Final = 2**63 - 1
 """Of one grant or adjustment: a trillion credits."""
 
 TxKind = Literal[

@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from outlay.cli import credit, limit_edit, limits, render, virtual_keys
+from outlay.cli import credit, currencies, limit_edit, limits, people, render, virtual_keys
 from outlay.core.ids import uuid7
 from outlay.errors import OutlayError
 
 APP = typer.Typer(pretty_exceptions_enable=False)
-for module in (limits, limit_edit, credit, virtual_keys):
+for module in (limits, limit_edit, credit, currencies, virtual_keys, people):
     module.register(APP)
 
 WAIT_S = 20.0
