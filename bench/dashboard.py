@@ -15,7 +15,6 @@ import io
 import json
 import statistics
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,22 +47,36 @@ PAGES: Final = (
     "/explore?by=tenant&by=feature&by=model", "/explore?shape=sankey",
 )  # fmt: skip
 
-# From a click to the page's content: its heading, and nothing of it loading.
-CHANGE: Final = """
-([label]) => new Promise((resolve) => {
+# When a page last showed that something was loading, or had no heading; said once that has been
+# over for a while, since what has come may ask for more.
+QUIET_MS: Final = 300
+SETTLE: Final = """
+const settle = (ready) => new Promise((resolve) => {
+  let last = performance.now();
+  const look = () => {
+    const now = performance.now();
+    if (!ready() || document.querySelector('.skeleton')) last = now;
+    if (now - last > QUIET) resolve(last);
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+});
+""".replace("QUIET", str(QUIET_MS))
+LOADED: Final = f"async () => {{ {SETTLE} return settle(() => document.querySelector('h1')); }}"
+CHANGE: Final = (
+    f"async ([label]) => {{ {SETTLE}"
+    """
   const link = [...document.querySelectorAll('.nav a')].find((a) => a.textContent === label);
   const from = document.querySelector('h1');
   const began = performance.now();
   link.click();
-  const look = () => {
+  const there = await settle(() => {
     const at = document.querySelector('h1');
-    if (at && at !== from && !document.querySelector('.skeleton'))
-      resolve(performance.now() - began);
-    else requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})
-"""
+    return at && at !== from;
+  });
+  return there - began;
+}"""
+)
 TIMINGS: Final = """
 () => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
   .map((one) => [one.name, one.duration, one.encodedBodySize])
@@ -82,7 +95,7 @@ def served(path: Path | None) -> Iterator[tuple[str, str, int]]:
             return
         facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
         shift = now_us() - facts["now"]
-        chosen["olap_url"] = f"duckdb://{path}"
+        chosen["olap_url"] = f"duckdb:///{path.resolve()}"
         settings = config.load({}, overrides=chosen)
         with start_in_thread(settings, clock=lambda: now_us() - shift, log_to=io.StringIO()) as big:
             largest = biggest(big.server.olap, facts["now"])
@@ -96,9 +109,10 @@ def biggest(store: Any, now: int) -> str:
     return str(store.query(parse_query(asked, now=now), now=now).rows[0][0])
 
 
-def settled(page: Page) -> None:
-    page.wait_for_selector("h1", timeout=PATIENCE_MS)
-    page.wait_for_selector(".skeleton", state="detached", timeout=PATIENCE_MS)
+def settled(page: Page) -> float:
+    """Wait until a page has its content; return when it had, in milliseconds from its start."""
+    page.set_default_timeout(PATIENCE_MS)
+    return float(page.evaluate(LOADED))
 
 
 def first_loads(browser: Browser, url: str) -> tuple[float, float]:
@@ -107,10 +121,8 @@ def first_loads(browser: Browser, url: str) -> tuple[float, float]:
     for _ in range(LOADS):
         context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
         page = context.new_page()
-        began = time.perf_counter()
-        page.goto(f"{url}/app/")
-        settled(page)
-        times.append((time.perf_counter() - began) * 1000)
+        page.goto(f"{url}/app/", wait_until="commit")
+        times.append(settled(page))
         files = [one for one in page.evaluate(TIMINGS) if "/v1/" not in one[0]]
         sizes.append(sum(size for _, _, size in files) / 1000)
         context.close()
