@@ -33,7 +33,6 @@ from outlay.wiring.server import now_us
 from tests.e2e.browser import DESKTOP, chromium
 
 LOADS: Final = 5
-ROUNDS: Final = 4
 FIRST_LOAD_KB: Final = 600
 FIRST_LOAD_MS: Final = 1500
 PAGE_CHANGE_MS: Final = 200
@@ -129,7 +128,7 @@ def first_loads(browser: Browser, url: str) -> tuple[float, float]:
     return statistics.median(sizes), statistics.median(times)
 
 
-def page_changes(browser: Browser, url: str) -> tuple[list[float], list[float]]:
+def page_changes(browser: Browser, url: str, rounds: int) -> tuple[list[float], list[float]]:
     """Return milliseconds of going to pages for the first time, and again."""
     page = browser.new_page(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
     page.goto(f"{url}/app/")
@@ -137,7 +136,7 @@ def page_changes(browser: Browser, url: str) -> tuple[list[float], list[float]]:
     labels = page.locator(".nav a").all_text_contents()
     first: list[float] = []
     again: list[float] = []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for label in [*labels[1:], labels[0]]:
             took = page.evaluate(CHANGE, [label])
             (again if number else first).append(took)
@@ -146,10 +145,10 @@ def page_changes(browser: Browser, url: str) -> tuple[list[float], list[float]]:
     return first, again
 
 
-def questions(browser: Browser, url: str, tenant: str) -> dict[str, list[float]]:
+def questions(browser: Browser, url: str, tenant: str, rounds: int) -> dict[str, list[float]]:
     """Return milliseconds of the API's answers, by page, over every window."""
     found: dict[str, list[float]] = defaultdict(list)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for path in PAGES:
             for window in WINDOWS:
                 page = browser.new_page(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
@@ -177,6 +176,7 @@ def at(values: Sequence[float], share: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--path", type=Path, default=None)
+    parser.add_argument("--rounds", type=int, default=4, help="at least 2: the first warms up")
     options = parser.parse_args()
     place = chromium()
     assert place, "Chromium is not installed"
@@ -186,12 +186,12 @@ def main() -> None:
         size, took = first_loads(browser, url)
         show("first load, over the wire", size, FIRST_LOAD_KB, "kB")
         show("first load, until its content is there, p50", took, FIRST_LOAD_MS, "ms")
-        first, again = page_changes(browser, url)
+        first, again = page_changes(browser, url, options.rounds)
         show("page change, first visit, p50", statistics.median(first), PAGE_CHANGE_MS, "ms")
         show("page change, first visit, worst page", max(first), PAGE_CHANGE_MS, "ms")
         show("page change, later, p50", statistics.median(again), PAGE_CHANGE_MS, "ms")
         show("page change, later, p95", at(again, 0.95), PAGE_CHANGE_MS, "ms")
-        found = questions(browser, url, tenant)
+        found = questions(browser, url, tenant, options.rounds)
         every = [one for times in found.values() for one in times]
         show(f"questions of all pages ({len(every)}), p50", at(every, 0.5), QUESTION_MS, "ms")
         show(f"questions of all pages ({len(every)}), p95", at(every, 0.95), QUESTION_MS, "ms")
