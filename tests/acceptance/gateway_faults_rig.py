@@ -255,10 +255,11 @@ class House(Site):
         """Wait until a limit's counter has what the events cost, and nothing is held."""
 
         def same() -> bool:
-            return self.stand(tenant) == (sum(map(cost, self.numbers(tenant))), 0)
+            used, held = self.stand(tenant)
+            return used == sum(map(cost, self.numbers(tenant))) == self.cost(tenant) and not held
 
+        # Each is asked by itself, and events may still come in between: all must agree at once.
         until(same, f"events and counter agree: {self.stand(tenant)}", patience_s)
-        assert self.cost(tenant) == self.stand(tenant)[0]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from outlay.demo.run import run_demo
+from outlay.demo.run import DRAIN_S, SETTLE_S, run_demo
 
 pytestmark = pytest.mark.heavy
 
@@ -45,6 +45,7 @@ def test_a_data_folder_that_cannot_be_used_is_told(
     assert "cannot be used" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.timeout(300)
 def test_ctrl_c_finishes_what_is_under_way_and_leaves_nothing_running(tmp_path: Path) -> None:
     code = "import sys; from outlay.demo.run import run_demo; sys.exit(run_demo(**{!r}))".format(
         {"live": False, "port": 0, "rate": 3.0, "data": None, "history": False}
@@ -63,10 +64,12 @@ def test_ctrl_c_finishes_what_is_under_way_and_leaves_nothing_running(tmp_path: 
         time.sleep(4)
         children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
         demo.send_signal(signal.SIGINT)
-        told, _ = demo.communicate(timeout=60)
+        # Actions under way are let finish, and their events are waited for.
+        told, _ = demo.communicate(timeout=DRAIN_S + SETTLE_S + 20)
     finally:
         demo.kill()
         demo.wait()
+        demo.stdout.close()
     assert demo.returncode == 0, told
     assert "equals the bill to the nano-dollar" in told
     assert children
