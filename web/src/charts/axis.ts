@@ -58,6 +58,13 @@ export function bucketEnd(at: number, grain: string, zone: string): number {
   return zoned(localDay(at + 26 * HOUR, zone), zone);
 }
 
+/** Return the begins of the buckets from one that begins at `at` on, before `until`. */
+export function buckets(at: number, until: number, grain: string, zone: string): number[] {
+  const found: number[] = [];
+  for (let next = at; next < until; next = bucketEnd(next, grain, zone)) found.push(next);
+  return found;
+}
+
 /** Tell whether a local day begins at an instant. */
 export function isMidnight(at: number, zone: string): boolean {
   return localStamp(at, zone).endsWith("T00:00");

@@ -2,6 +2,7 @@
 
 import { type Answer, name, num, type Row } from "@/api/question";
 import { DAY, HOUR, MINUTE } from "@/lib/time";
+import { buckets } from "./axis";
 import type { Option, Sheet } from "./Chart";
 import { type Palette, SERIES } from "./palette";
 
@@ -21,7 +22,7 @@ export interface Timeline {
 
 export const REST = "Everything else";
 const MAX_POINTS = 2_000;
-/** Days are local ones, named by their date: they are as far apart as dates, whatever clocks did. */
+/** About how long a bucket is, to bound how many there are; local days have 23 to 25 hours. */
 const STEP: Record<string, number> = { minute: MINUTE, hour: HOUR, day: DAY };
 
 /** Return an instant of an answer's `time` column, which is RFC 3339 text, in microseconds UTC. */
@@ -31,24 +32,31 @@ export function timeOf(row: Row): number {
 }
 
 /** Return the buckets from the first to the last, those without rows too. */
-function filled(seen: number[], grain: string): number[] {
+function filled(seen: number[], grain: string, zone: string): number[] {
   const step = STEP[grain];
   const first = seen[0];
   const last = seen.at(-1);
   if (!step || first === undefined || last === undefined || (last - first) / step > MAX_POINTS)
     return seen;
-  const times: number[] = [];
-  for (let at = first; at <= last; at += step) times.push(at);
-  return times;
+  return buckets(first, last + 1, grain, zone);
+}
+
+interface Grouped {
+  metric: string;
+  by?: string;
+  grain: string;
+  /** Whose days the answer's days are. */
+  zone: string;
+  top?: number;
 }
 
 /** Group an answer with a `time` column by a dimension; `by` undefined makes one series. */
 export function timeline(
   answer: Answer,
-  { metric, by, grain, top = SERIES }: { metric: string; by?: string; grain: string; top?: number },
+  { metric, by, grain, zone, top = SERIES }: Grouped,
 ): Timeline {
   const seen = [...new Set(answer.rows.map(timeOf))].sort((a, b) => a - b);
-  const times = filled(seen, grain);
+  const times = filled(seen, grain, zone);
   const place = new Map(times.map((at, index) => [at, index]));
   const groups = new Map<string, number[]>();
   for (const row of answer.rows) {

@@ -11,7 +11,7 @@ import {
   type Value,
 } from "@/api/question";
 import { DAY, HOUR, localDay, MINUTE, zoned } from "@/lib/time";
-import { bucketEnd } from "./axis";
+import { buckets } from "./axis";
 import { SERIES } from "./palette";
 import { REST, type Series, type Timeline, timeline } from "./series";
 
@@ -74,13 +74,11 @@ export function spanned(times: number[], grain: string, from: number, to: number
   const step = { minute: MINUTE, hour: HOUR }[grain];
   if (first === undefined || last === undefined || (to - from) / (step ?? DAY) > MAX_BUCKETS)
     return times;
-  const found: number[] = [];
   // Buckets begin at the zone's own minutes and hours, as those do that have usage.
-  let at = step
+  const at = step
     ? first - Math.ceil((first - from) / step) * step
     : zoned(localDay(Math.min(first, from), zone), zone);
-  for (; at < Math.max(to, last + 1); at = bucketEnd(at, grain, zone)) found.push(at);
-  return found;
+  return buckets(at, Math.max(to, last + 1), grain, zone);
 }
 
 /** Return series over other times: values stay at theirs, all else is 0. */
@@ -150,10 +148,12 @@ export function useStack(ask: Ask, { by, metric, grain, zone, beside = [] }: Ask
     const empty = keys.data && !keys.data.rows.length;
     if (moving || !keys.data || !whole.data || (!parts.data && !empty)) return last.current;
     const { from, to } = whole.data;
-    const seen = timeline(whole.data, { metric, grain });
+    const seen = timeline(whole.data, { metric, grain, zone });
     const range = [Date.parse(from) * 1000, Date.parse(to) * 1000] as const;
     const all = over(spanned(seen.times, grain, ...range, zone), seen);
-    const found = parts.data ? timeline(parts.data, { metric, by, grain, top: Infinity }) : null;
+    const found = parts.data
+      ? timeline(parts.data, { metric, by, grain, zone, top: Infinity })
+      : null;
     for (const one of found?.series ?? []) if (one.name === NAMELESS) one.name = labelOf(by, null);
     const names = keys.data.rows.map((row) => labelOf(by, row[by]));
     const split = found

@@ -83,6 +83,7 @@ interface OvertimeProps {
 
 function Overtime({ metric, by, when, metrics, dimensions }: OvertimeProps) {
   const currency = useCurrency();
+  const zone = when.timezone;
   const { unit, label } = METRICS[metric];
   const query = useUsage({
     ...when,
@@ -93,12 +94,13 @@ function Overtime({ metric, by, when, metrics, dimensions }: OvertimeProps) {
   });
   const found = useMemo(
     () =>
-      query.data ? timeline(query.data, { metric, grain: "day", ...(by ? { by } : {}) }) : null,
-    [query.data, metric, by],
+      query.data
+        ? timeline(query.data, { metric, grain: "day", zone, ...(by ? { by } : {}) })
+        : null,
+    [query.data, metric, by, zone],
   );
-  // Days are the viewer's own already: their instant is read as it stands.
-  const time = useCallback((at: number) => day(at, "UTC"), []);
-  const tick = useCallback((at: number) => day(at, "UTC").replace(/,? \d{4}$/, ""), []);
+  const time = useCallback((at: number) => day(at, zone), [zone]);
+  const tick = useCallback((at: number) => day(at, zone).replace(/,? \d{4}$/, ""), [zone]);
   const option = useCallback(
     (colours: Palette) =>
       overTime(found ?? { times: [], series: [] }, {

@@ -18,17 +18,27 @@ describe("a timeline", () => {
       { time: "2026-11-22T00:00:00Z", model: "a", cost: 5 },
       { time: "2026-11-22T03:00:00Z", model: "a", cost: 7 },
     ];
-    const found = timeline(answer(rows), { metric: "cost", by: "model", grain: "hour" });
+    const found = timeline(answer(rows), {
+      metric: "cost",
+      by: "model",
+      grain: "hour",
+      zone: "UTC",
+    });
     expect(found.series[0]?.values).toEqual([5, 0, 0, 7]);
     expect((found.times[1] ?? 0) - (found.times[0] ?? 0)).toBe(HOUR);
   });
 
   it("fills days too, over a change of clocks", () => {
     const rows = [
-      { time: "2026-10-24", model: "a", cost: 1 },
-      { time: "2026-10-27", model: "a", cost: 2 },
+      { time: "2026-10-23T22:00:00Z", model: "a", cost: 1 },
+      { time: "2026-10-26T23:00:00Z", model: "a", cost: 2 },
     ];
-    const found = timeline(answer(rows), { metric: "cost", by: "model", grain: "day" });
+    const found = timeline(answer(rows), {
+      metric: "cost",
+      by: "model",
+      grain: "day",
+      zone: "Europe/Berlin",
+    });
     expect(found.series[0]?.values).toEqual([1, 0, 0, 2]);
   });
 
@@ -38,7 +48,13 @@ describe("a timeline", () => {
       model: `m${at}`,
       cost: at + 1,
     }));
-    const found = timeline(answer(rows), { metric: "cost", by: "model", grain: "hour", top: 4 });
+    const found = timeline(answer(rows), {
+      metric: "cost",
+      by: "model",
+      grain: "hour",
+      zone: "UTC",
+      top: 4,
+    });
     expect(found.series.map((one) => [one.name, one.total])).toEqual([
       ["m14", 15],
       ["m13", 14],

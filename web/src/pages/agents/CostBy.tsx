@@ -28,8 +28,8 @@ export function CostBy({ view, by, height, className }: Props) {
   const { grain, length } = view.window;
   const found = useQuestion(view.question({ metrics: ["cost"], by: [by], grain, limit: MAX_ROWS }));
   const exact = useMemo(
-    () => found.data && timeline(found.data, { metric: "cost", by, grain, top: TOP }),
-    [found.data, by, grain],
+    () => found.data && timeline(found.data, { metric: "cost", by, grain, zone, top: TOP }),
+    [found.data, by, grain, zone],
   );
   const option = useCallback(
     (colours: Palette) => {

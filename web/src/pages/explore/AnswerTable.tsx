@@ -37,7 +37,7 @@ export function AnswerTable({
         answer,
         asked,
         (at) =>
-          asked.grain === "day" || asked.grain === "month" ? day(at, "UTC") : moment(at, zone),
+          asked.grain === "day" || asked.grain === "month" ? day(at, zone) : moment(at, zone),
         currency,
       ),
     [answer, asked, zone, currency],

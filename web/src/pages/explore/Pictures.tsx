@@ -54,21 +54,20 @@ export function TimePicture({ query, asked }: PictureProps) {
   const shown = useShown(query.data, metric);
   const behind = useBehind();
   const daily = asked.grain === "day" || asked.grain === "month";
-  // Day buckets are local days already: their instant is read as it stands.
   const time = useCallback(
-    (at: number) => (daily ? day(at, "UTC") : moment(at, zone)),
+    (at: number) => (daily ? day(at, zone) : moment(at, zone)),
     [daily, zone],
   );
   const tick = useCallback(
-    (at: number) => (daily ? day(at, "UTC").replace(/,? \d{4}$/, "") : short(at, zone)),
+    (at: number) => (daily ? day(at, zone).replace(/,? \d{4}$/, "") : short(at, zone)),
     [daily, zone],
   );
   const found = useMemo(
     () =>
       query.data
-        ? timeline(query.data, { metric, grain: asked.grain, ...(by ? { by } : {}) })
+        ? timeline(query.data, { metric, grain: asked.grain, zone, ...(by ? { by } : {}) })
         : null,
-    [query.data, metric, by, asked.grain],
+    [query.data, metric, by, asked.grain, zone],
   );
   const shape = asked.shape === "bar" || asked.shape === "area" ? asked.shape : "line";
   const option = useCallback(

@@ -26,8 +26,8 @@ export function CostOverTime() {
   const more = id ? filtersWith(view).slice(-1) : [];
   const found = useQuestion(view.question({ metrics: ["cost"], grain, filters: more }));
   const exact = useMemo(
-    () => found.data && timeline(found.data, { metric: "cost", grain }),
-    [found.data, grain],
+    () => found.data && timeline(found.data, { metric: "cost", grain, zone }),
+    [found.data, grain, zone],
   );
   const total = found.data?.rows.reduce((sum, row) => sum + num(row, "cost"), 0) ?? 0;
   const option = useCallback(
