@@ -1,8 +1,8 @@
 /** Asking before something that cannot be taken back. */
 
-import { ApiError } from "@/api/client";
 import { Button } from "@/design/basics";
 import { Dialog } from "@/design/dialog";
+import { Refused } from "@/design/refused";
 
 interface ConfirmProps {
   /** What will happen, naming the thing. */
@@ -31,11 +31,7 @@ export function Confirm({ title, children, act, busy, error, onAct, onClose }: C
       }
     >
       <p>{children}</p>
-      {error instanceof ApiError && (
-        <p className="notice bad" role="alert">
-          {error.message}
-        </p>
-      )}
+      <Refused error={error} />
     </Dialog>
   );
 }

@@ -7,6 +7,7 @@ import type { components } from "@/api/schema";
 import { useMay } from "@/api/session";
 import { Async, Button, Card, Empty, Field } from "@/design/basics";
 import { Dialog, toast } from "@/design/dialog";
+import { Refused } from "@/design/refused";
 import { DataTable, type TableColumn } from "@/design/table";
 import { decimal } from "@/lib/money";
 import { moment } from "@/lib/time";
@@ -175,11 +176,7 @@ function NewRate({ onClose }: { onClose: () => void }) {
           />
         )}
       </Field>
-      {save.error && !placed && (
-        <p className="notice bad" role="alert">
-          {save.error.message} {save.error.hint}
-        </p>
-      )}
+      {!placed && <Refused error={save.error} />}
     </Dialog>
   );
 }

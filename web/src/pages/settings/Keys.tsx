@@ -6,6 +6,7 @@ import { type ApiError, api, data } from "@/api/client";
 import type { components } from "@/api/schema";
 import { Async, Badge, Button, Card, Empty, Field } from "@/design/basics";
 import { Dialog, toast } from "@/design/dialog";
+import { Refused } from "@/design/refused";
 import { DataTable, type TableColumn } from "@/design/table";
 import { ago, moment, nowMicros } from "@/lib/time";
 import { useView } from "@/lib/view";
@@ -244,11 +245,7 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (secret: str
           />
         )}
       </Field>
-      {make.error && !known && (
-        <p className="notice bad" role="alert">
-          {make.error.message}
-        </p>
-      )}
+      {!known && <Refused error={make.error} />}
     </Dialog>
   );
 }

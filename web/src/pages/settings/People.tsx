@@ -7,6 +7,7 @@ import type { components } from "@/api/schema";
 import { useSession } from "@/api/session";
 import { Async, Badge, Button, Card, Empty, Field } from "@/design/basics";
 import { Dialog, toast } from "@/design/dialog";
+import { Refused } from "@/design/refused";
 import { DataTable, type TableColumn } from "@/design/table";
 import { ago, nowMicros } from "@/lib/time";
 import { Secret } from "./Secret";
@@ -248,11 +249,7 @@ function Person({ user, onClose, onLink }: PersonProps) {
           )}
         </Field>
       )}
-      {save.error && !placed && (
-        <p className="notice bad" role="alert">
-          {save.error.message} {save.error.hint}
-        </p>
-      )}
+      {!placed && <Refused error={save.error} />}
     </Dialog>
   );
 }

@@ -7,6 +7,7 @@ import { type ApiError, api, data } from "@/api/client";
 import type { components } from "@/api/schema";
 import { Async, Button, Card, Empty, Field } from "@/design/basics";
 import { Dialog, toast } from "@/design/dialog";
+import { Refused } from "@/design/refused";
 import { DataTable, type TableColumn } from "@/design/table";
 import { moment, nowMicros } from "@/lib/time";
 import { useView } from "@/lib/view";
@@ -274,11 +275,7 @@ function NewVirtualKey({
           </Field>
         ))}
       </div>
-      {make.error && !placed && (
-        <p className="notice bad" role="alert">
-          {make.error.message} {make.error.hint}
-        </p>
-      )}
+      {!placed && <Refused error={make.error} />}
     </Dialog>
   );
 }
